@@ -1,0 +1,205 @@
+"""The clients of the load generator: raw asyncio Protocols that parse just enough HTTP/1.1 and check every answer.
+
+A connection is kept alive and asks again as soon as its answer is whole, until its run stops.
+"""
+
+import asyncio
+import re
+import time
+from array import array
+from collections import Counter
+from dataclasses import dataclass
+from typing import Literal, cast
+
+from benchmarks.canned import COMPLETION, MODEL, STREAM, STREAM_EVENTS
+from benchmarks.upstream import Upstream
+
+_MOST_ERRORS = 20
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+_LANE = re.compile(rb"\r\nx-rotator-lane: *(\w+)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    kind: Literal["requests", "lockstep", "flood"]
+    connections: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Who is asked, with which authorization, and whose CPU time counts (the harness's own without a proxy)."""
+
+    port: int
+    authorization: str
+    pid: int
+
+
+class Run:
+    """What the connections of one run share; it ends when all of them have."""
+
+    def __init__(self, load: Load, target: Target, upstream: Upstream) -> None:
+        self.load = load
+        self.upstream = upstream
+        self.answers = 0
+        self.events = 0
+        self.latencies = array("d")
+        self.lane = "-"
+        self.errors: Counter[str] = Counter()
+        self.stopping = False
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._open = load.connections
+        self._front, self._back = _request(load, target)
+
+    def next_request(self, stream_id: bytes) -> bytes:
+        return self._front + stream_id + self._back
+
+    def fail(self, reason: str) -> None:
+        self.errors[reason] += 1
+        if self.errors.total() >= _MOST_ERRORS:
+            self.stopping = True
+
+    def leave(self) -> None:
+        self._open -= 1
+        if not self._open and not self.ended.done():
+            self.ended.set_result(None)
+
+
+def _request(load: Load, target: Target) -> tuple[bytes, bytes]:
+    """The request around the stream id, which is always as long."""
+    stream = b"false" if load.kind == "requests" else b"true"
+    question = b"Say in your own words what a relay does. " * 4
+    front = b'{"model":"%b","messages":[{"role":"user","content":"%b"}],"stream":%b,"user":"'
+    front %= (MODEL.encode(), question, stream)
+    back = b'"}'
+    length = len(front) + len(_stream_id(load, Upstream())) + len(back)
+    head = (
+        f"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1:{target.port}\r\n"
+        f"authorization: {target.authorization}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+    )
+    return head.encode() + front, back
+
+
+def _stream_id(load: Load, upstream: Upstream) -> bytes:
+    return upstream.new_stream_id() if load.kind == "lockstep" else b"somebody"
+
+
+class Client(asyncio.Protocol):
+    """One connection of a run."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._lockstep = run.load.kind == "lockstep"
+        self._expected = COMPLETION if run.load.kind == "requests" else STREAM
+        self._left = False
+        self._rest = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self._left:
+            self._give_up("connection closed by the server")
+
+    def abandon(self) -> None:
+        if not self._left:
+            self._leave()
+
+    def ask(self) -> None:
+        self._stream_id = _stream_id(self._run.load, self._run.upstream)
+        self._in_body = False
+        self._events = 0
+        self._pieces: list[bytes] = []
+        self._tail = b""
+        self._asked_at = time.perf_counter()
+        self._transport.write(self._run.next_request(self._stream_id))
+
+    def data_received(self, data: bytes) -> None:
+        if self._left:
+            return
+        if self._rest:
+            data = self._rest + data
+        try:
+            self._rest = self._read(data)
+        except ValueError:
+            self._give_up("answer is not HTTP/1.1 as expected")
+
+    def _read(self, data: bytes) -> bytes:
+        """Consume what is whole of head and body; what is left waits for more."""
+        if not self._in_body:
+            end = data.find(b"\r\n\r\n")
+            if end < 0:
+                return data
+            self._read_head(data[:end])
+            data = data[end + 4 :]
+        if self._length is None:
+            return self._read_chunks(data)
+        if len(data) < self._length:
+            return data
+        self._take(data[: self._length])
+        return self._finish(data[self._length :])
+
+    def _read_head(self, head: bytes) -> None:
+        self._in_body = True
+        self._status = int(head[9:12])
+        length = _LENGTH.search(head)
+        self._length = int(length[1]) if length else None
+        if not self._run.answers and (lane := _LANE.search(head)):
+            self._run.lane = lane[1].decode()
+
+    def _read_chunks(self, data: bytes) -> bytes:
+        start = 0
+        while (line := data.find(b"\r\n", start)) >= 0:
+            size = int(data[start:line], 16)
+            stop = line + 2 + size
+            if len(data) < stop + 2:
+                break
+            if not size:
+                return self._finish(data[stop + 2 :])
+            self._take(data[line + 2 : stop])
+            start = stop + 2
+        return data[start:]
+
+    def _take(self, piece: bytes) -> None:
+        self._pieces.append(piece)
+        frames = self._tail + piece if self._tail else piece
+        events = frames.count(b"\n\n")
+        self._tail = b"" if frames.endswith(b"\n\n") else frames[frames.rfind(b"\n\n") + 2 if events else 0 :]
+        self._events += events
+        self._run.events += events
+        if self._lockstep:
+            self._run.upstream.received(self._stream_id, self._events)
+
+    def _finish(self, left_over: bytes) -> bytes:
+        run = self._run
+        run.latencies.append(time.perf_counter() - self._asked_at)
+        run.answers += 1
+        if wrong := self._what_is_wrong(b"".join(self._pieces), left_over):
+            self._give_up(wrong)
+        elif run.stopping:
+            self._leave()
+        else:
+            self.ask()
+        return b""
+
+    def _what_is_wrong(self, body: bytes, left_over: bytes) -> str:
+        if self._status != 200:
+            return f"status {self._status}: {body[:200].decode(errors='replace')}"
+        if left_over:
+            return f"{len(left_over)} bytes after the end of the answer"
+        if self._expected is STREAM and not body.endswith(b"data: [DONE]\n\n"):
+            return "stream without [DONE] at its end"
+        if self._expected is STREAM and self._events != STREAM_EVENTS:
+            return f"stream of {self._events} events instead of {STREAM_EVENTS}"
+        if body != self._expected:
+            return f"body of {len(body)} bytes is not the upstream's of {len(self._expected)} bytes"
+        return ""
+
+    def _give_up(self, reason: str) -> None:
+        self._run.fail(reason)
+        self._leave()
+
+    def _leave(self) -> None:
+        self._left = True
+        self._transport.close()
+        self._run.leave()

@@ -1,0 +1,147 @@
+"""What a raw Chat Completions answer says of itself.  Source: protocols.md 3.3, 3.4, 4.3."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from rotator.api import Call, Frame, NeutralError, Signals, Usage, dumps, located, write_frame
+
+from .._shared import count, estimated, parse_or_none
+from .errors import error_object, neutral
+
+DONE: Final = b"data: [DONE]\n\n"
+
+#: Members of a delta (or message) that a person or an agent would notice.  Source: engine.md 7.6.
+SHOWN: Final = ("content", "refusal", "reasoning_content", "reasoning", "reasoning_details", "audio", "images")
+
+
+def usage_of(usage: Any) -> Usage | None:
+    """Chat usage as disjoint buckets.
+
+    ``prompt_tokens`` includes cached and written ones; DeepSeek tells cache reads at the top level; where the total
+    is prompt + completion + reasoning (xAI), reasoning stands outside ``completion_tokens``.  Source: protocols.md 3.4.
+    """
+    if not isinstance(usage, dict):
+        return None
+    prompt, completion = count(usage, "prompt_tokens"), count(usage, "completion_tokens")
+    read = count(usage, "prompt_tokens_details", "cached_tokens") or count(usage, "prompt_cache_hit_tokens")
+    written = count(usage, "prompt_tokens_details", "cache_write_tokens")
+    reasoning = count(usage, "completion_tokens_details", "reasoning_tokens")
+    outside = reasoning > 0 and count(usage, "total_tokens") == prompt + completion + reasoning
+    return Usage(
+        input_fresh=max(0, prompt - read - written),
+        cache_read=read,
+        cache_write=written,
+        output_text=completion if outside else max(0, completion - reasoning),
+        output_reasoning=reasoning,
+    )
+
+
+def shows(part: Any) -> bool:
+    """Whether a delta or message holds anything visible; a role alone or empty strings are not."""
+    if not isinstance(part, dict):
+        return False
+    if any(part.get(name) for name in SHOWN):
+        return True
+    calls = part.get("tool_calls") or ([part["function_call"]] if part.get("function_call") else [])
+    return isinstance(calls, list) and bool(calls)
+
+
+class ChatMeter:
+    """Reads complete frames; after the first visible one only blocks that may matter are parsed at all."""
+
+    def __init__(self, call: Call, name: str) -> None:
+        self.signals = Signals()
+        self._call = call
+        self._name = name
+        self._deltas = 0
+        self._counted = False
+
+    def feed(self, block: bytes) -> int:
+        signals = self.signals
+        if signals.ended or signals.error is not None:
+            return 0
+        if signals.visible and _plain(block):
+            self._deltas += block.count(b'"delta"')
+            return len(block)
+        for frame, start, end in located(block):
+            self._frame(frame)
+            if signals.error is not None:
+                return start
+            if signals.ended:
+                return end
+        return len(block)
+
+    def _frame(self, frame: Frame) -> None:
+        signals = self.signals
+        if frame.data.strip() == b"[DONE]":
+            signals.ended = True
+            self._close()
+            return
+        chunk = parse_or_none(frame.data)
+        if not isinstance(chunk, dict):
+            signals.visible = True  # malformed frames count as visible (engine.md 7.6): they are the vendor's words
+            return
+        if chunk.get("error"):
+            signals.error = neutral(chunk["error"], 200, {"error": chunk["error"]}, self._name)
+            return
+        self._choices(chunk.get("choices"), "delta")
+        self._usage(chunk.get("usage"))
+
+    def whole(self, body: Any) -> None:
+        signals = self.signals
+        if not isinstance(body, dict):
+            return
+        if body.get("error"):
+            envelope = {"error": body["error"]} if isinstance(body["error"], dict) else None
+            signals.error = neutral(body["error"], 200, envelope, self._name)
+            return
+        self._choices(body.get("choices"), "message")
+        self._usage(body.get("usage"))
+        signals.ended = signals.finish is not None
+        self._close()
+
+    def _choices(self, choices: Any, part: str) -> None:
+        signals = self.signals
+        for choice in choices if isinstance(choices, list) else ():
+            if not isinstance(choice, dict):
+                continue
+            self._deltas += 1
+            if shows(choice.get(part)):
+                signals.visible = True
+            finish = choice.get("finish_reason")
+            if isinstance(finish, str) and finish:
+                signals.finish = finish
+
+    def _usage(self, usage: Any) -> None:
+        found = usage_of(usage)
+        if found is not None:
+            self.signals.usage = found  # replaces, never adds: compatible servers send running totals
+            self._counted = True
+
+    def _close(self) -> None:
+        if not self._counted:
+            self.signals.usage = estimated(self._call, self._deltas)
+
+    def fail(self, error: NeutralError) -> bytes:
+        """An ``error`` object and no ``[DONE]``: official SDKs raise on it.  Source: faults.md 0 item 3."""
+        self._close()
+        return write_frame(dumps(error_object(error, self._name)))
+
+    def trailer(self) -> bytes:
+        """Clients other than the SDKs wait for ``[DONE]``.  Source: protocols.md 4.3."""
+        self._close()
+        return b"" if self.signals.ended else DONE
+
+
+def _plain(block: bytes) -> bool:
+    """Whether a block holds deltas only: no terminal, no error, each finish and usage null.
+
+    A match inside model text is impossible, its quotes are escaped; other spellings of null are merely parsed.
+    """
+    return (
+        b"[DONE]" not in block
+        and b'"error"' not in block
+        and block.count(b'"finish_reason":null') == block.count(b'"finish_reason"')
+        and block.count(b'"usage":null') == block.count(b'"usage"')
+    )

@@ -1,0 +1,133 @@
+"""What a raw Messages answer says of itself.  Source: protocols.md 3.3, 3.4, 4.5."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from rotator.api import Call, Frame, NeutralError, Signals, Usage, dumps, located, write_frame
+
+from .._shared import count, estimated, parse_or_none
+from .errors import error_object, neutral
+
+STOP: Final = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+
+
+def usage_of(usage: Any) -> Usage | None:
+    """Messages usage as disjoint buckets: ``input_tokens`` excludes both cache counts.  Source: protocols.md 3.4."""
+    if not isinstance(usage, dict):
+        return None
+    output = count(usage, "output_tokens")
+    thinking = min(output, count(usage, "output_tokens_details", "thinking_tokens"))
+    return Usage(
+        input_fresh=count(usage, "input_tokens"),
+        cache_read=count(usage, "cache_read_input_tokens"),
+        cache_write=count(usage, "cache_creation_input_tokens"),
+        output_text=output - thinking,
+        output_reasoning=thinking,
+    )
+
+
+def shows(block: Any) -> bool:
+    """Whether a content block or delta holds anything visible; empty starts are not.  Source: engine.md 7.6."""
+    if not isinstance(block, dict):
+        return False
+    kind = block.get("type")
+    if kind in ("text", "text_delta", "thinking", "thinking_delta"):
+        return bool(block.get("text") or block.get("thinking"))
+    if kind == "signature_delta":
+        return False
+    return kind is not None
+
+
+class MessagesMeter:
+    """Reads complete frames; after the first visible one content frames pass without a parse."""
+
+    def __init__(self, call: Call, name: str) -> None:
+        self.signals = Signals()
+        self._call = call
+        self._name = name
+        self._deltas = 0
+        self._usage: dict[str, Any] = {}
+
+    def feed(self, block: bytes) -> int:
+        signals = self.signals
+        if signals.ended or signals.error is not None:
+            return 0
+        if signals.visible and b"message_" not in block and b'"error"' not in block:
+            self._deltas += block.count(b"event: content_block_delta")
+            return len(block)
+        for frame, start, end in located(block):
+            self._frame(frame)
+            if signals.error is not None:
+                return start
+            if signals.ended:
+                return end
+        return len(block)
+
+    def _frame(self, frame: Frame) -> None:
+        signals = self.signals
+        event = parse_or_none(frame.data)
+        if not isinstance(event, dict):
+            signals.visible = True  # malformed frames count as visible (engine.md 7.6): they are the vendor's words
+            return
+        kind = event.get("type")
+        if kind == "error" or (kind is None and event.get("error")):
+            signals.error = neutral(event, 200, self._name)
+        elif kind == "message_start":
+            message = event.get("message")
+            self._merge(message.get("usage") if isinstance(message, dict) else None)
+        elif kind == "content_block_start":
+            signals.visible |= shows(event.get("content_block"))
+        elif kind == "content_block_delta":
+            self._deltas += 1
+            signals.visible |= shows(event.get("delta"))
+        elif kind == "message_delta":
+            self._merge(event.get("usage"))
+            self._finish(event.get("delta"))
+        elif kind == "message_stop":
+            signals.ended = True
+            self._close()
+
+    def _finish(self, delta: Any) -> None:
+        reason = delta.get("stop_reason") if isinstance(delta, dict) else None
+        if isinstance(reason, str) and reason:
+            self.signals.finish = reason
+
+    def _merge(self, usage: Any) -> None:
+        """Counts are cumulative; null and absent ones keep what was known.  Source: protocols.md 4.5."""
+        if isinstance(usage, dict):
+            self._usage.update({name: value for name, value in usage.items() if value is not None})
+            self.signals.usage = usage_of(self._usage)
+
+    def whole(self, body: Any) -> None:
+        signals = self.signals
+        if not isinstance(body, dict):
+            return
+        if body.get("type") == "error" or ("content" not in body and body.get("error")):
+            signals.error = neutral(body, 200, self._name)
+            return
+        if self._call.operation == "count_tokens":
+            signals.ended = signals.visible = "input_tokens" in body
+            signals.finish = "counted" if signals.ended else None
+            signals.usage = Usage()  # counting costs no tokens
+            return
+        content = body.get("content")
+        signals.visible = isinstance(content, list) and any(map(shows, content))
+        self._finish(body)
+        self._merge(body.get("usage"))
+        signals.ended = signals.finish is not None
+        self._close()
+
+    def _close(self) -> None:
+        if not self._usage:
+            self.signals.usage = estimated(self._call, self._deltas)
+
+    def fail(self, error: NeutralError) -> bytes:
+        """``event: error``: the SDKs raise on it, with the class in ``error.type``.  Source: protocols.md 4.5."""
+        self._close()
+        return write_frame(dumps(error_object(error, self._name)), "error")
+
+    def trailer(self) -> bytes:
+        """anthropic-ts fails without ``message_stop``.  Source: protocols.md 4.5."""
+        self._close()
+        return b"" if self.signals.ended else STOP

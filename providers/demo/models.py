@@ -1,0 +1,176 @@
+"""The demo models: from what was asked to an answer, always the same for the same request."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import orjson
+
+from .calls import Answer, Ask, Block
+
+UNICODE_TEXT = (
+    "Emoji \U0001f680\U0001f44d\U0001f3fd \U0001f469\u200d\U0001f469\u200d\U0001f467, CJK \u4f60\u597d\u4e16\u754c "
+    "\u3053\u3093\u306b\u3061\u306f \ud55c\uad6d\uc5b4, combining e\u0301 n\u0303 a\u0308\u0323, "
+    "right to left \u0634\u0643\u0631\u0627 \u05ea\u05d5\u05d3\u05d4, beyond the BMP \U0001d518\U0002070e, "
+    'line\u2028and paragraph\u2029separators, next\u0085line, quotes " \\ / and a tab\t.'
+)
+THOUGHT = "The user wants an answer. A short and friendly one will do, so I write two sentences and stop."
+PARTIAL_TEXT = "This answer starts well and then"
+
+
+def words(text: str) -> tuple[str, ...]:
+    """The text in pieces of one word with the space behind it; joined they are the text."""
+    return tuple(re.findall(r"\S+\s*|^\s+", text))
+
+
+def slices(text: str, size: int = 6) -> tuple[str, ...]:
+    """The text in pieces of `size` characters."""
+    return tuple(text[start : start + size] for start in range(0, len(text), size))
+
+
+def example(schema: Any, variant: int = 0) -> Any:
+    """A value that fits the plain parts of a JSON Schema: types, properties, enum, const, items, anyOf."""
+    if not isinstance(schema, dict):
+        return {}
+    if "const" in schema:
+        return schema["const"]
+    if schema.get("enum"):
+        return schema["enum"][variant % len(schema["enum"])]
+    if schema.get("anyOf"):
+        return example(schema["anyOf"][0], variant)
+    kind = schema.get("type", "object")
+    kind = kind[0] if isinstance(kind, list) and kind else kind
+    if kind == "object":
+        properties = schema.get("properties")
+        return {name: example(part, variant) for name, part in properties.items()} if properties else {}
+    if kind == "array":
+        return [example(schema.get("items", {"type": "string"}), variant)]
+    scalars: dict[str, Any] = {"integer": 3 + variant, "number": 1.5 + variant, "boolean": variant == 0, "null": None}
+    return scalars.get(kind, ("Paris", "\u6771\u4eac")[variant % 2])
+
+
+def _text(ask: Ask) -> Answer:
+    if ask.answers_tools:
+        said = "Thank you, the tool result arrived. Here is what it means: all is well."
+    else:
+        said = (
+            f"Hello from the demo vendor! Your last message has {len(ask.user_text)} characters. "
+            "No real model was asked, so this answer is free and always the same."
+        )
+    return Answer((Block("text", words(said)),))
+
+
+def _unicode(ask: Ask) -> Answer:
+    del ask
+    return Answer((Block("text", slices(UNICODE_TEXT, 1)),))
+
+
+def _calls(ask: Ask, count: int) -> tuple[Block, ...]:
+    names = [ask.choice.name] if ask.choice.mode == "named" else list(ask.tools)
+    blocks = []
+    for number in range(count):
+        name = names[number % len(names)]
+        arguments = orjson.dumps(example(ask.tools.get(name), number)).decode()
+        blocks.append(Block("tool", slices(arguments), name))
+    return tuple(blocks)
+
+
+def _may_call(ask: Ask) -> bool:
+    if ask.choice.mode in ("required", "named"):
+        return bool(ask.tools)
+    return bool(ask.tools) and ask.choice.mode == "auto" and not ask.answers_tools
+
+
+def _tools(ask: Ask, count: int = 1) -> Answer:
+    if _may_call(ask):
+        return Answer(_calls(ask, count if ask.choice.parallel else 1), stop="tool_calls")
+    if ask.answers_tools or ask.tools:
+        return _text(ask)
+    return Answer((Block("text", words("There is no tool in this request that I could call.")),))
+
+
+def _parallel_tools(ask: Ask) -> Answer:
+    return _tools(ask, 2)
+
+
+def _thoughtful(ask: Ask, answer: Answer) -> Answer:
+    if not ask.thinking:
+        return answer
+    return replace(answer, blocks=(Block("thinking", words(THOUGHT)), *answer.blocks))
+
+
+def _thinking(ask: Ask) -> Answer:
+    return _thoughtful(ask, _text(ask))
+
+
+def _thinking_tools(ask: Ask) -> Answer:
+    return _thoughtful(ask, _tools(ask))
+
+
+def _long(ask: Ask) -> Answer:
+    del ask
+    return Answer((Block("text", tuple(f"word {number}, " for number in range(400))),))
+
+
+def _slow(ask: Ask) -> Answer:
+    del ask
+    return Answer((Block("text", tuple(f"tick {number}. " for number in range(12))),), paced=True)
+
+
+def _mid_error(ask: Ask) -> Answer:
+    del ask
+    return Answer((Block("text", words(PARTIAL_TEXT)),), breaks=True)
+
+
+MODELS: dict[str, Callable[[Ask], Answer]] = {
+    "text": _text,
+    "unicode": _unicode,
+    "tools": _tools,
+    "parallel-tools": _parallel_tools,
+    "thinking": _thinking,
+    "thinking-tools": _thinking_tools,
+    "long": _long,
+    "slow": _slow,
+    "flaky": _text,
+    "error": _text,
+    "mid-error": _mid_error,
+}
+"""Each by name. That `flaky` limits and `error` fails is the engine's doing; this is what they say otherwise."""
+
+
+def answer(model: str, ask: Ask) -> Answer:
+    """What a model says, cut at the first stop sequence and at `max_tokens`. KeyError: no such model."""
+    return _clip(_stopped(MODELS[model](ask), ask.stops), ask.max_tokens)
+
+
+def _stopped(full: Answer, stops: tuple[str, ...]) -> Answer:
+    """Cut at the earliest stop sequence in a text; the sequence itself is not said."""
+    for number, block in enumerate(full.blocks):
+        hits = [(block.text.index(stop), stop) for stop in stops if block.kind == "text" and stop in block.text]
+        if hits:
+            at, stop = min(hits)
+            pieces = words(block.text[:at])
+            said = (replace(block, pieces=pieces),) if pieces else ()
+            blocks = (*full.blocks[:number], *said)
+            return Answer(blocks, stop="stop_sequence", stop_sequence=stop, paced=full.paced)
+    return full
+
+
+def _clip(full: Answer, limit: int | None) -> Answer:
+    """Cut after `limit` pieces; a tool call that does not fit is left out, as half a call is of no use."""
+    if limit is None or full.output_tokens <= limit:
+        return full
+    kept: list[Block] = []
+    left = limit
+    for block in full.blocks:
+        if len(block.pieces) <= left:
+            kept.append(block)
+        elif block.kind != "tool" and left:
+            kept.append(replace(block, pieces=block.pieces[:left]))
+        left -= len(block.pieces)
+        if left <= 0:
+            break
+    return Answer(tuple(kept), stop="length", paced=full.paced)

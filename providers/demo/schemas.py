@@ -1,0 +1,79 @@
+"""What the vendors ask of JSON Schemas in requests (protocols.md 6.1.4, 6.2, 6.4.2). Reasons, no envelopes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from .shapes import json_type
+
+NOT_AT_THE_TOP = ("oneOf", "anyOf", "allOf", "enum", "not")
+NOT_WHEN_STRICT = (
+    "oneOf",
+    "not",
+    "if",
+    "then",
+    "else",
+    "dependentRequired",
+    "dependentSchemas",
+    "patternProperties",
+    "propertyNames",
+    "unevaluatedProperties",
+    "default",
+)
+MAPS = ("properties", "$defs", "definitions")
+LISTS = ("anyOf", "allOf", "oneOf", "prefixItems")
+
+
+def nodes(schema: Any, place: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
+    """Every sub-schema that is an object, the schema itself first."""
+    if not isinstance(schema, dict):
+        return
+    yield place, schema
+    for name in MAPS:
+        inner = schema.get(name)
+        for key, value in inner.items() if isinstance(inner, dict) else ():
+            yield from nodes(value, (*place, name, key))
+    for name in LISTS:
+        branches = schema.get(name)
+        for number, value in enumerate(branches if isinstance(branches, list) else ()):
+            yield from nodes(value, (*place, name, str(number)))
+    yield from nodes(schema.get("items"), (*place, "items"))
+
+
+def root_fault(schema: dict[str, Any]) -> str | None:
+    """6.1.4: the root is an object without alternatives."""
+    if schema.get("type") != "object":
+        found = schema.get("type")
+        return f"schema must be a JSON Schema of 'type: \"object\"', got 'type: \"{found}\"'"
+    for name in NOT_AT_THE_TOP:
+        if name in schema:
+            return f"schema must have type 'object' and not have '{name}' at the top level"
+    return None
+
+
+def open_object(schema: Any) -> str | None:
+    """6.2, 6.4.2: where an object lets unknown properties in, as text; None where none does."""
+    for place, node in nodes(schema):
+        is_object = node.get("type") == "object" or "properties" in node
+        if is_object and node.get("additionalProperties") is not False:
+            return f"({', '.join(repr(step) for step in place)})"
+    return None
+
+
+def strict_fault(schema: Any) -> str | None:
+    """6.2: strict mode; None where the schema obeys it."""
+    if json_type(schema) != "object" or schema.get("type") != "object" or "anyOf" in schema:
+        return "schema must be a JSON Schema of 'type: \"object\"' without alternatives"
+    loose = open_object(schema)
+    if loose is not None:
+        return f"In context={loose}, 'additionalProperties' is required to be supplied and to be false"
+    for place, node in nodes(schema):
+        context = f"In context=({', '.join(repr(step) for step in place)})"
+        optional = set(node.get("properties") or ()) - set(node.get("required") or ())
+        if optional:
+            return f"{context}, 'required' is required to include every key. Missing '{min(optional)}'"
+        for name in NOT_WHEN_STRICT:
+            if name in node:
+                return f"{context}, '{name}' is not permitted"
+    return None

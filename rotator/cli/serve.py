@@ -1,0 +1,89 @@
+"""``rotator serve``: run the proxy."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import socket
+import sys
+
+from rotator import __version__
+from rotator.cli.common import flags_of, make_world, set_up_logging, tell_problems, tell_warnings
+from rotator.config import Flags
+from rotator.config.schema import Server
+from rotator.contracts import ProtocolAdapter
+from rotator.errors import ConfigError, PluginError
+from rotator.server.app import App
+from rotator.server.process import Process, bind, check_bind
+from rotator.wire.jsontext import dumps
+from rotator.world import World
+
+try:
+    from uvloop import new_event_loop
+except ImportError:  # Windows
+    from asyncio import new_event_loop
+
+
+def run(arguments: argparse.Namespace) -> int:
+    set_up_logging()
+    flags = flags_of(arguments)
+    try:
+        world = make_world(flags)
+        check_bind(world)
+    except (ConfigError, PluginError) as error:
+        return tell_problems(error)
+    tell_warnings(world)
+    server = world.settings.get(Server)
+    try:
+        bound = bind(server.host, server.port)
+    except OSError as error:
+        print(f"rotator: cannot listen on {server.host}:{server.port}: {error.strerror or error}", file=sys.stderr)
+        return 1
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        runner.run(_serve(world, flags, bound))
+    return 0
+
+
+async def _serve(world: World, flags: Flags, bound: socket.socket) -> None:
+    app = App(world)
+
+    def ready(address: str) -> None:
+        print(banner(app.world, address), flush=True)
+
+    await Process(app, bound, lambda before: make_world(flags, before), ready).run()
+
+
+def banner(world: World, address: str) -> str:
+    """Address, providers with credential counts, client key state, configuration sources; with nothing set up, curls."""
+    settings = world.settings
+    providers = ", ".join(f"{name} ({_keys(len(keys))})" for name, keys in world.credentials.items()) or "none"
+    keys = len(settings.client_keys)
+    clients = f"{_keys(keys)}" if keys else "no client key: only this machine may ask"
+    lines = [
+        f"rotator {__version__} on {address}",
+        f"  providers  {providers}",
+        f"  clients    {clients}",
+        f"  settings   {', '.join(settings.sources) or 'defaults'}",
+    ]
+    stand_ins = [name for name in world.credentials if world.providers[name].stand_in]
+    if stand_ins:
+        provider = world.providers[stand_ins[0]]
+        lines += ["", f"Try it ({provider.name} answers, nothing leaves this machine):", ""]
+        served = {profile.protocol for profile in provider.profiles.values()}
+        model = f"{provider.name}/{next(iter(provider.listed))}"
+        for protocol in world.protocols.values():
+            if protocol.name in served:
+                lines += [curl(protocol, address, model, bool(keys)), ""]
+    return "\n".join(lines)
+
+
+def _keys(count: int) -> str:
+    return "1 key" if count == 1 else f"{count} keys"
+
+
+def curl(protocol: ProtocolAdapter, address: str, model: str, keyed: bool) -> str:
+    """A command that works as printed."""
+    body = dumps(protocol.example(model)).decode()
+    key = ' -H "authorization: Bearer $PROXY_API_KEY"' if keyed else ""
+    path = protocol.routes[0].path
+    return f"  curl -N {address}{path} -H 'content-type: application/json'{key} \\\n    -d '{body}'"

@@ -1,0 +1,137 @@
+"""One attempt: one lease, one request upstream, judged before anything is shown to the client."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from rotator.config.schema import Limits
+from rotator.contracts import Call, Envelope, Meter, Outcome, Verdict
+from rotator.credentials.pool import Lease
+from rotator.errors import UpstreamFailed
+from rotator.exchange.answer import Answer, RawStream
+from rotator.exchange.plan import Plan, names
+from rotator.neutral.error import ErrorKind, error_of
+from rotator.neutral.redact import Redactor
+from rotator.wire.jsontext import NotJson, loads
+from rotator.wire.transport import Reply, Transport
+
+
+class AttemptFailed(Exception):
+    """The attempt showed nothing; ``verdict`` is what its provider made of ``cause``.  The lease is settled."""
+
+    def __init__(self, cause: UpstreamFailed, verdict: Verdict) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+        self.verdict = verdict
+
+
+@dataclass(slots=True)
+class Attempt:
+    """``ended`` is told how it ended, once, whatever happens: also long after ``open``, when a stream is over."""
+
+    plan: Plan
+    call: Call
+    envelope: Envelope
+    lease: Lease
+    limits: Limits
+    redactor: Redactor
+    ended: Callable[[Outcome, int], None]
+    status: int = 0
+
+    async def open(self, transport: Transport) -> Answer:
+        """Send, and wait until there is something to show.  Raises AttemptFailed; settles on cancellation too."""
+        reply: Reply | None = None
+        try:
+            outgoing = self.plan.outgoing(self.call, self.lease.credential, self.envelope.streaming)
+            reply = await transport.send(outgoing)
+            self.status = reply.status
+            if not 200 <= reply.status < 300:
+                raise await self._refused(reply)
+            if self.envelope.streaming:
+                return await self._stream(reply)
+            return await self._whole(reply)
+        except UpstreamFailed as failed:
+            if reply is not None:
+                reply.close()
+            verdict = self._judge(failed)
+            self._settle(Outcome("failed", verdict))
+            raise AttemptFailed(failed, verdict) from failed
+        except BaseException:
+            if reply is not None:
+                reply.close()
+            self._settle(Outcome("cancelled"))
+            raise
+
+    async def _refused(self, reply: Reply) -> UpstreamFailed:
+        """The vendor's own error, its body capped before anything reads it; a redirect is never followed."""
+        headers = names(reply.headers)
+        body = await reply.read(self.limits.error_body_bytes, truncate=True)
+        if 300 <= reply.status < 400:
+            error = error_of(ErrorKind.BAD_GATEWAY, f"upstream: HTTP {reply.status} redirect, not followed", code="redirect")
+        else:
+            error = self.plan.protocol.read_error(reply.status, headers, body)
+        return UpstreamFailed(self.redactor.error(error), "answered", headers)
+
+    async def _whole(self, reply: Reply) -> Answer:
+        """An answer that is no stream commits when its body is whole and is JSON (design.md 2.3)."""
+        body = await reply.read(self.limits.response_body_bytes)
+        try:
+            parsed: Any = loads(body)
+        except NotJson as error:
+            raise _no_json(reply) from error
+        meter: Meter = self.plan.protocol.meter(self.call)
+        meter.whole(parsed)
+        if meter.signals.error is not None:
+            raise UpstreamFailed(self.redactor.error(meter.signals.error), "answered", names(reply.headers))
+        self._settle(Outcome("ok", usage=meter.signals.usage))
+        return Answer(200, self._headers(reply, "application/json"), body)
+
+    async def _stream(self, reply: Reply) -> Answer:
+        if reply.header("content-type").split(";")[0].strip().lower() == "application/json":
+            raise await self._not_a_stream(reply)
+        stream = RawStream(reply, self.plan.protocol.meter(self.call), self.limits.event_bytes, self.redactor.error)
+        await stream.open(self.limits.hold_back_bytes)
+        stream.commit(self._settle, self._judge)
+        return Answer(200, self._headers(reply, "text/event-stream"), b"", stream)
+
+    async def _not_a_stream(self, reply: Reply) -> UpstreamFailed:
+        """JSON where a stream was asked for: mostly an error with status 200 (protocols.md 4.11)."""
+        body = await reply.read(self.limits.response_body_bytes)
+        meter = self.plan.protocol.meter(self.call)
+        try:
+            meter.whole(loads(body))
+        except NotJson as error:
+            raise _no_json(reply) from error
+        if meter.signals.error is not None:
+            return UpstreamFailed(self.redactor.error(meter.signals.error), "answered", names(reply.headers))
+        message = "upstream: a whole answer came where a stream was asked for"
+        return UpstreamFailed(error_of(ErrorKind.BAD_GATEWAY, message, code="not_a_stream"), "sent")
+
+    def _headers(self, reply: Reply, expected: str) -> list[tuple[bytes, bytes]]:
+        """The vendor's headers that may pass, never one that holds a secret; its content type if it is the right one."""
+        told = reply.header("content-type")
+        kind = told if told.lower().startswith(expected) and told.isprintable() else expected
+        passed = self.plan.reply_pass.pick(reply.headers)
+        headers = [(b"content-type", kind.encode("latin-1", "replace"))]
+        for name, value in passed:
+            if not self.redactor.holds(value):
+                headers.append((name.encode("latin-1", "replace"), value.encode("latin-1", "replace")))
+        return headers
+
+    def _judge(self, failed: UpstreamFailed) -> Verdict:
+        """The provider's word on a failure; what never was an answer is marked so, it clears no rejection."""
+        status = failed.error.status if failed.stage == "answered" else 0
+        verdict = self.plan.provider.classify(failed.error, status, failed.headers)
+        return verdict if failed.stage == "answered" else replace(verdict, source="transport")
+
+    def _settle(self, outcome: Outcome) -> None:
+        self.lease.settle(outcome)
+        self.ended(outcome, self.status)
+
+
+def _no_json(reply: Reply) -> UpstreamFailed:
+    kind = reply.header("content-type")[:60] or "no content type"
+    message = f"upstream: the answer is not JSON ({kind})"
+    return UpstreamFailed(error_of(ErrorKind.BAD_GATEWAY, message, code="not_json"), "sent")

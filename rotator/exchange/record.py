@@ -1,0 +1,31 @@
+"""What is known of one request when it is over: the log line, and later the trace's head."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rotator.contracts import Usage
+
+
+@dataclass(slots=True)
+class RequestRecord:
+    """Filled while the request goes its way.  ``started`` is monotonic, ``at`` unix seconds.
+
+    ``attempts`` counts every call sent upstream. ``note`` says in a few words why it did not end well.
+    """
+
+    request_id: str
+    at: float
+    started: float
+    client: str = "-"
+    method: str = ""
+    path: str = ""
+    model: str = ""
+    provider: str = ""
+    upstream_model: str = ""
+    label: str = ""
+    lane: str = ""
+    status: int = 0
+    attempts: int = 0
+    usage: Usage | None = None
+    note: str = ""

@@ -1,0 +1,164 @@
+"""One request's trip through targets and credentials, up to the first thing shown to the client (design.md 2)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from rotator.config.schema import Limits, Retry, Sessions, Timeouts
+from rotator.contracts import Call, Caller, Clock, Envelope, Needs, Outcome, ProtocolAdapter, Target
+from rotator.credentials.pool import Pool
+from rotator.credentials.sessions import identify
+from rotator.errors import NoCredential, Refused, UpstreamFailed
+from rotator.exchange.answer import Answer
+from rotator.exchange.attempt import Attempt, AttemptFailed
+from rotator.exchange.plan import Plan, required_lane
+from rotator.exchange.record import RequestRecord
+from rotator.hookspecs import AttemptSeen
+from rotator.neutral.error import ErrorKind, NeutralError, error_of
+from rotator.plugins import tell
+from rotator.routing.decide import Action, counts, decide
+from rotator.wire.transport import Transport
+from rotator.world import World
+
+PIN_HEADER = "x-rotator-credential"
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What trips share: they belong to the app and outlive every generation of the configuration."""
+
+    pool: Pool
+    transport: Transport
+    clock: Clock
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far one request has come on one target."""
+
+    tried: set[str] = field(default_factory=set)
+    limited: set[str] = field(default_factory=set)
+    counted: int = 0
+    waited: bool = False
+    last: AttemptFailed | None = None
+
+
+class Trip:
+    """Carries one call; made per request, used once."""
+
+    def __init__(self, means: Means, world: World, call: Call, caller: Caller, record: RequestRecord) -> None:
+        self.means = means
+        self.world = world
+        self.call = call
+        self.caller = caller
+        self.record = record
+
+    async def open(self, protocol: ProtocolAdapter) -> Answer:
+        """The first answer worth showing.  Raises Refused with what the client is to be told."""
+        envelope = protocol.peek(self.call)
+        self.record.model = envelope.model
+        targets = self.world.router.resolve(envelope.model, protocol.name)
+        deadline = self.world.settings.get(Timeouts).global_seconds
+        try:
+            async with asyncio.timeout(deadline):
+                return await self._targets(protocol, envelope, targets)
+        except TimeoutError:
+            message = f"no upstream answered within {deadline:g} s"
+            raise Refused(error_of(ErrorKind.UPSTREAM_TIMEOUT, message, code="deadline")) from None
+
+    async def _targets(self, protocol: ProtocolAdapter, envelope: Envelope, targets: tuple[Target, ...]) -> Answer:
+        allowed = targets[: self.world.settings.get(Retry).max_targets]
+        error: NeutralError | None = None
+        for target in allowed:
+            plan = self.world.plan(self.call.operation, protocol, target)
+            required_lane(self.call.headers, plan)
+            try:
+                return await self._credentials(plan, envelope, Progress())
+            except UpstreamFailed as failed:
+                error = failed.error
+            except NoCredential as none:
+                error = none.error
+        raise Refused(error or error_of(ErrorKind.NOT_FOUND, f"model {envelope.model!r} leads nowhere"))
+
+    async def _credentials(self, plan: Plan, envelope: Envelope, progress: Progress) -> Answer:
+        """Attempt after attempt with the keys that the pool grants, until one answers or none is left."""
+        retry = self.world.settings.get(Retry)
+        session = self._session(plan)
+        pin = self.call.headers.get(PIN_HEADER)
+        self._check_pin(plan, pin)
+        while True:
+            try:
+                lease = await self.means.pool.lease(plan.target, Needs(session, pin, frozenset(progress.tried)))
+            except NoCredential as none:
+                if await self._waited(none, progress, retry):
+                    continue
+                raise _told(none, progress.last) from none
+            self.record.attempts += 1
+            self.record.provider, self.record.upstream_model = plan.target.provider, plan.target.model
+            self.record.label, self.record.lane = lease.credential.label, plan.lane
+            ended = self._observer(plan.target, lease.credential.id)
+            attempt = Attempt(
+                plan, self.call, envelope, lease, self.world.settings.get(Limits), self.world.redactor, ended
+            )
+            try:
+                return await attempt.open(self.means.transport)
+            except AttemptFailed as failed:
+                progress.last = failed
+                progress.tried.add(lease.credential.id)
+                if counts(failed.verdict):
+                    progress.counted += 1
+                elif failed.verdict.scope == "model":
+                    progress.limited.add(lease.credential.id)
+                if decide(failed.verdict, progress.counted, retry.max_attempts) is Action.STOP:
+                    raise failed.cause from None
+
+    async def _waited(self, none: NoCredential, progress: Progress, retry: Retry) -> bool:
+        """Wait once for the earliest end of a short limit; keys that were only limited may then be asked again."""
+        wait = none.free_in_seconds
+        if progress.waited or wait is None or wait > retry.small_cooldown_seconds:
+            return False
+        progress.waited = True
+        await self.means.clock.sleep(wait + 0.001)
+        progress.tried -= progress.limited
+        return True
+
+    def _session(self, plan: Plan) -> str | None:
+        """Looked for only where there is a choice between keys."""
+        if len(self.world.credentials.get(plan.target.provider, ())) < 2:
+            return None
+        trusted = self.world.settings.get(Sessions).trusted_fields
+        return identify(self.caller, self.call.headers, lambda: plan.protocol.session_hints(self.call), trusted)
+
+    def _check_pin(self, plan: Plan, pin: str | None) -> None:
+        known = [one.label for one in self.world.credentials.get(plan.target.provider, ())]
+        if pin is not None and pin not in known:
+            message = f"{PIN_HEADER}: {plan.target.provider} has no key labelled {pin[:80]!r}"
+            raise Refused(error_of(ErrorKind.BAD_REQUEST, message, param=PIN_HEADER, should_retry=False))
+
+    def _observer(self, target: Target, credential: str) -> Callable[[Outcome, int], None]:
+        """Writes an attempt's end into the record and tells the ``on_attempt`` hooks."""
+        record, clock, observers = self.record, self.means.clock, self.world.loaded.observers
+        number, started = record.attempts, clock.monotonic()
+
+        def ended(outcome: Outcome, status: int) -> None:
+            record.usage = outcome.usage
+            if observers:
+                seconds = clock.monotonic() - started
+                tell(observers, AttemptSeen(record.request_id, target, credential, number, status, seconds, outcome))
+
+        return ended
+
+
+def _told(none: NoCredential, last: AttemptFailed | None) -> UpstreamFailed | NoCredential:
+    """What the client hears when no key is left: the vendor's own last error, unless it was about a key.
+
+    Then it is the pool's word, with the vendor's last message (already redacted) beside it.
+    """
+    if last is None:
+        return none
+    if last.verdict.blame != "credential":
+        return last.cause
+    message = f"{none.error.message}; the vendor's last answer: {last.cause.error.message}"
+    return NoCredential(replace(none.error, message=message), none.free_in_seconds)

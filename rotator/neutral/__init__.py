@@ -1,0 +1,1 @@
+"""The neutral model: data only, no I/O."""

@@ -1,0 +1,68 @@
+"""Keep held secrets out of what leaves the process: vendor texts echo keys, whole or half masked.
+
+Source: faults.md 5 (exact values, linear work, caps before patterns) and 1 (row "credential bad").
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any, Final
+from urllib.parse import quote
+
+from rotator.neutral.error import NeutralError
+from rotator.neutral.secret import Secret
+
+MARK: Final = "[redacted]"
+#: A key as vendors half mask it: ``sk-abc***wxyz``.  Bounded repeats, so that no text makes it slow.
+_MASKED: Final = re.compile(r"[A-Za-z0-9_.-]{2,32}\*{3,128}[A-Za-z0-9_.-]{0,32}")
+#: Shorter secrets would match in ordinary words; client keys are refused below 8 characters.
+_SHORTEST: Final = 6
+_DEPTH: Final = 50
+
+
+class Redactor:
+    """Replaces every held secret, plain, percent-encoded or in Base64, in texts and wire JSON."""
+
+    def __init__(self, secrets: Iterable[Secret]) -> None:
+        forms: set[str] = set()
+        for secret in secrets:
+            text = secret.reveal()
+            if len(text) >= _SHORTEST:
+                forms |= {text, quote(text, safe=""), b64encode(text.encode("utf-8", "surrogatepass")).decode()}
+        self._forms = tuple(sorted(forms, key=len, reverse=True))
+
+    def holds(self, text: str) -> bool:
+        """Whether a text contains a held secret in clear or encoded."""
+        return any(form in text for form in self._forms)
+
+    def text(self, text: str) -> str:
+        for form in self._forms:
+            if form in text:
+                text = text.replace(form, MARK)
+        return _MASKED.sub(MARK, text) if "***" in text else text
+
+    def json(self, value: Any, depth: int = 0) -> Any:
+        """Wire JSON with every string (keys too) redacted; what is nested absurdly deep is left out."""
+        if isinstance(value, str):
+            return self.text(value)
+        if depth > _DEPTH:
+            return MARK
+        if isinstance(value, dict):
+            return {self.text(key): self.json(one, depth + 1) for key, one in value.items()}
+        if isinstance(value, list):
+            return [self.json(one, depth + 1) for one in value]
+        return value
+
+    def error(self, error: NeutralError) -> NeutralError:
+        """An error whose texts and vendor envelope hold no secret."""
+        return replace(
+            error,
+            message=self.text(error.message),
+            code=self.text(error.code) if error.code else error.code,
+            type=self.text(error.type) if error.type else error.type,
+            param=self.text(error.param) if error.param else error.param,
+            envelope=self.json(error.envelope),
+        )

@@ -1,0 +1,1 @@
+"""Model name -> ordered targets, and the table that turns verdicts into actions."""

@@ -1,0 +1,31 @@
+"""One table: what a verdict makes of an attempt that showed nothing to the client.  Source: design.md 2.3, 2.4, 3."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from rotator.contracts import Verdict
+
+
+class Action(StrEnum):
+    """rotate: another key of the target. stop: the client gets the error."""
+
+    ROTATE = "rotate"
+    STOP = "stop"
+
+
+def decide(verdict: Verdict, counted_attempts: int, max_attempts: int) -> Action:
+    """``counted_attempts`` includes this one unless it ended in a limit or a rejection: the keys bound those.
+
+    What the vendor says of the request itself does not change with the key (engine.md 9.4).
+    """
+    if verdict.blame in ("client", "model"):
+        return Action.STOP
+    if verdict.blame == "credential" or counted_attempts < max_attempts:
+        return Action.ROTATE
+    return Action.STOP
+
+
+def counts(verdict: Verdict) -> bool:
+    """Whether an attempt that ended so uses up the budget (design.md 2.3, Budgets)."""
+    return verdict.blame != "credential"

@@ -1,0 +1,103 @@
+"""Model names from clients to targets.  Source: design.md 6, "Model names"; clients.md 1.2; faults.md 2 row 27."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from typing import Final
+
+from rotator.contracts import Provider, Target
+from rotator.errors import Refused
+from rotator.neutral.error import ErrorKind, error_of
+
+MODEL_NAME: Final = re.compile(r"[A-Za-z0-9._~:@/+-]{1,256}\Z")
+_ALIAS: Final = re.compile(r"[^A-Za-z0-9]")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRoute:
+    """``pattern`` (shell wildcards, or an upper-cased alias from a variable) -> ``provider/model``."""
+
+    pattern: str
+    target: str
+    alias: bool = False
+
+    def matches(self, model: str) -> bool:
+        return _ALIAS.sub("_", model).upper() == self.pattern if self.alias else fnmatchcase(model, self.pattern)
+
+
+class Router:
+    """Resolves names for one generation of the configuration.  ``usable``: providers that have a credential."""
+
+    def __init__(
+        self, providers: Mapping[str, Provider], usable: Collection[str], routes: Sequence[ModelRoute] = ()
+    ) -> None:
+        self._providers = providers
+        self._usable = frozenset(usable)
+        self._routes = tuple(routes)
+        self._listed: dict[str, list[str]] = {}
+        for name in sorted(self._usable):
+            for model in providers[name].listed:
+                self._listed.setdefault(model, []).append(name)
+
+    def resolve(self, model: str, protocol: str) -> tuple[Target, ...]:
+        """Ordered targets for a name; ``protocol`` is the client's, whose profile is preferred.
+
+        Raises Refused naming the model: 400 for what is no name, 404 for what leads nowhere.
+        """
+        if not MODEL_NAME.match(model) or ".." in model:
+            message = f"model: {model[:80]!r} is no model name"
+            raise Refused(error_of(ErrorKind.BAD_REQUEST, message, param="model", should_retry=False))
+        for route in self._routes:
+            if route.matches(model):
+                return (self._target(route.target, protocol),)
+        return (self._target(model, protocol),)
+
+    def _target(self, model: str, protocol: str) -> Target:
+        head, slash, rest = model.partition("/")
+        name, _, profile = head.partition(":")
+        provider = self._providers.get(name.lower()) if slash and rest else None
+        if provider is None:
+            return self._bare(model, protocol)
+        if provider.name not in self._usable:
+            raise self._unknown(model, f"provider {provider.name!r} has no key: set {_variable(provider.name)}")
+        return self._on(provider, profile, rest, protocol)
+
+    def _on(self, provider: Provider, profile: str, model: str, protocol: str) -> Target:
+        """The explicit profile, else the one that speaks the client's protocol, else the default one."""
+        if profile:
+            if profile not in provider.profiles:
+                known = ", ".join(provider.profiles)
+                raise self._unknown(model, f"provider {provider.name!r} has no profile {profile!r} (it has: {known})")
+            return Target(provider.name, profile, model)
+        speaking = [one.name for one in provider.profiles.values() if one.protocol == protocol]
+        if provider.default_profile in speaking or not speaking:
+            return Target(provider.name, provider.default_profile, model)
+        return Target(provider.name, speaking[0], model)
+
+    def _bare(self, model: str, protocol: str) -> Target:
+        """A name without a provider of ours: served when exactly one configured provider lists it."""
+        owners = self._listed.get(model, [])
+        if len(owners) == 1:
+            return self._on(self._providers[owners[0]], "", model, protocol)
+        if owners:
+            raise self._unknown(model, f"several providers list it ({', '.join(owners)}): write provider/{model}")
+        head = model.partition("/")[0].partition(":")[0]
+        if "/" in model:
+            near = get_close_matches(head.lower(), self._usable, n=1, cutoff=0.6)
+            raise self._unknown(model, f"no provider is named {head!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+        configured = ", ".join(sorted(self._usable)) or "none"
+        raise self._unknown(model, f"write provider/model (configured providers: {configured})")
+
+    def _unknown(self, model: str, reason: str) -> Refused:
+        message = f"model {model!r} is not known here: {reason}"
+        return Refused(
+            error_of(ErrorKind.NOT_FOUND, message, code="model_not_found", param="model", should_retry=False)
+        )
+
+
+def _variable(provider: str) -> str:
+    return f"{_ALIAS.sub('_', provider).upper()}_API_KEY"

@@ -1,0 +1,123 @@
+"""Who may come in: the client key in every carrier that SDKs use, and without one only this machine.
+
+Sources: protocols.md 1.7 (carriers, first hit wins), faults.md 2 (rows 3, 9, 10, 28), design.md 6 (last lines).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from hashlib import sha256
+from hmac import compare_digest
+from ipaddress import ip_address
+from typing import Final
+from urllib.parse import parse_qsl, urlsplit
+
+from rotator.config.environment import ClientKey
+from rotator.contracts import Caller
+from rotator.errors import Refused
+from rotator.neutral.error import ErrorKind, NeutralError, error_of
+
+LOCAL: Final = Caller("local", "local")
+_NAMES: Final = ("localhost",)
+
+
+def header_map(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Headers as text, repeated ones joined.  Raises Refused for what is ambiguous about where a request ends or goes."""
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in pairs:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        if name not in headers:
+            headers[name] = value
+        elif name == "host":
+            raise Refused(error_of(ErrorKind.BAD_REQUEST, "host: sent twice", param="host"))
+        else:
+            headers[name] = f"{headers[name]}, {value}"
+    if "host" not in headers:
+        raise Refused(error_of(ErrorKind.BAD_REQUEST, "host: missing", param="host"))
+    if "transfer-encoding" in headers and "content-length" in headers:
+        message = "content-length and transfer-encoding: only one of them may be sent"
+        raise Refused(error_of(ErrorKind.BAD_REQUEST, message, param="transfer-encoding"))
+    return headers
+
+
+def given_key(headers: Mapping[str, str], query: str) -> str | None:
+    """The client key that a request carries, None without one."""
+    if "x-api-key" in headers:
+        return headers["x-api-key"]
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and token:
+        return token.strip()
+    if "x-goog-api-key" in headers:
+        return headers["x-goog-api-key"]
+    if "key=" in query:
+        for name, value in parse_qsl(query):
+            if name == "key":
+                return value
+    return headers.get("api-key")
+
+
+class Gate:
+    """Knows the client keys by digest only."""
+
+    def __init__(self, keys: Sequence[ClientKey]) -> None:
+        self._callers: dict[bytes, Caller] = {}
+        for key in keys:
+            digest = sha256(key.secret.reveal().encode("utf-8", "surrogatepass")).digest()
+            self._callers[digest] = Caller(digest.hex()[:16], key.label)
+
+    @property
+    def closed(self) -> bool:
+        """Whether a key is asked for."""
+        return bool(self._callers)
+
+    def admit(self, headers: Mapping[str, str], query: str, client: str | None) -> Caller:
+        """Who calls.  Raises Refused: 401 for a wrong key, 403 for one that is not of this machine."""
+        if not self._callers:
+            return self._local(headers, client)
+        given = given_key(headers, query)
+        if given is None:
+            raise Refused(_unauthorised("this proxy asks for a client key and none was sent"))
+        digest = sha256(given.encode("utf-8", "surrogatepass")).digest()
+        for known, caller in self._callers.items():
+            if compare_digest(digest, known):
+                return caller
+        raise Refused(_unauthorised("the client key is not known to this proxy"))
+
+    def _local(self, headers: Mapping[str, str], client: str | None) -> Caller:
+        """Without a key: loopback peer, loopback Host (no rebound name), no page of another origin."""
+        if client is None or not is_loopback(client):
+            raise Refused(_forbidden("without PROXY_API_KEY only this machine may ask"))
+        host = headers["host"]
+        if not is_loopback(_host_of(host)):
+            raise Refused(_forbidden("host: without PROXY_API_KEY only a loopback address or localhost may be asked"))
+        origin = headers.get("origin")
+        if origin is not None and not is_loopback(urlsplit(origin).hostname or ""):
+            raise Refused(_forbidden("origin: without PROXY_API_KEY pages of other origins may not ask"))
+        return LOCAL
+
+
+def _host_of(host: str) -> str:
+    """The name in a Host header, without port and brackets."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.rpartition(":")[0] if ":" in host else host
+
+
+def is_loopback(host: str) -> bool:
+    """127.0.0.0/8, ::1 (mapped forms too) and ``localhost``."""
+    if host.lower().rstrip(".") in _NAMES:
+        return True
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return bool((mapped or address).is_loopback)
+
+
+def _unauthorised(message: str) -> NeutralError:
+    return error_of(ErrorKind.AUTH, message, should_retry=False)
+
+
+def _forbidden(message: str) -> NeutralError:
+    return error_of(ErrorKind.PERMISSION, message, should_retry=False)

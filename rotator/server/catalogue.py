@@ -1,0 +1,78 @@
+"""The model list: what is declared, and what vendors list when the list is first asked for.  Source: design.md 6."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from rotator.contracts import Clock, Credential, ListedModel, Provider, Runtime
+from rotator.errors import RotatorError
+from rotator.world import World
+
+log = logging.getLogger(__name__)
+
+DISCOVERY_SECONDS: Final = 5.0
+FRESH_SECONDS: Final = 3_600.0
+#: A vendor whose list failed is asked again after this.
+RETRY_SECONDS: Final = 60.0
+MODELS_LIMIT: Final = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    models: Sequence[str]
+    until: float
+
+
+class Catalogue:
+    """Asks each provider at most once a while; a vendor that fails leaves its declared models standing."""
+
+    def __init__(self, clock: Clock, runtime: Callable[[], Runtime]) -> None:
+        self._clock = clock
+        self._runtime = runtime
+        self._known: dict[tuple[str, str], _Known] = {}
+        self._asking = asyncio.Lock()
+
+    async def models(self, world: World) -> list[ListedModel]:
+        """Every model of every provider that has a key, as ``provider/model``, sorted."""
+        async with self._asking:
+            await self._discover(world)
+        found = []
+        for name in sorted(world.credentials):
+            provider = world.providers[name]
+            known = self._known.get(_place(provider))
+            names = dict.fromkeys((*provider.listed, *(known.models if known else ())))
+            found += [ListedModel(f"{name}/{model}", name) for model in sorted(names)]
+        return found
+
+    async def _discover(self, world: World) -> None:
+        now = self._clock.monotonic()
+        stale = [
+            (world.providers[name], keys[0])
+            for name, keys in world.credentials.items()
+            if keys and ((known := self._known.get(_place(world.providers[name]))) is None or known.until <= now)
+        ]
+        if not stale:
+            return
+        async with asyncio.TaskGroup() as group:
+            for provider, credential in stale:
+                group.create_task(self._ask(provider, credential))
+
+    async def _ask(self, provider: Provider, credential: Credential) -> None:
+        place = _place(provider)
+        now = self._clock.monotonic()
+        try:
+            async with asyncio.timeout(DISCOVERY_SECONDS):
+                models = await provider.models(self._runtime(), credential)
+            self._known[place] = _Known(tuple(models)[:MODELS_LIMIT], now + FRESH_SECONDS)
+        except (RotatorError, TimeoutError) as error:
+            log.warning("the model list of %s cannot be had: %s", provider.name, error or "no answer in time")
+            before = self._known.get(place)
+            self._known[place] = _Known(before.models if before else (), now + RETRY_SECONDS)
+
+
+def _place(provider: Provider) -> tuple[str, str]:
+    return provider.name, provider.profiles[provider.default_profile].base_url

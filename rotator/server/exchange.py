@@ -1,0 +1,156 @@
+"""The endpoint of one protocol operation: a raw ASGI callable, one task per request, cancelled when the client leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from rotator.config.schema import Limits, Timeouts
+from rotator.contracts import Call, ProtocolAdapter, Route
+from rotator.errors import Refused
+from rotator.exchange.answer import Answer
+from rotator.exchange.record import RequestRecord
+from rotator.exchange.trip import Trip
+from rotator.neutral.error import ErrorKind, NeutralError, error_of
+from rotator.server.admit import header_map
+from rotator.server.bodies import ClientGone, parse_object, read_body
+from rotator.server.hangup import HangupWatch, Receive
+from rotator.server.replies import PRIVATE, STREAMED, Send, send_body, send_error, told
+
+if TYPE_CHECKING:
+    from rotator.server.app import App
+
+log = logging.getLogger(__name__)
+
+#: What the log says of a request whose client left; nobody reads the status (nginx's word for it).
+GONE: Final = 499
+#: After these the rest of a body must not be taken for the next request.
+_CLOSING: Final = (400, 408, 413)
+
+
+class Exchange:
+    """Serves one route of one protocol."""
+
+    def __init__(self, app: App, protocol: ProtocolAdapter, route: Route) -> None:
+        self.app = app
+        self.protocol = protocol
+        self.route = route
+
+    async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+        record = self.app.new_record(scope)
+        try:
+            await Running(self, record, scope, send).run(receive)
+        finally:
+            self.app.finished(record)
+
+
+class Running:
+    """One request on its way.  The app ends it through ``end`` when the process is asked to stop."""
+
+    def __init__(self, exchange: Exchange, record: RequestRecord, scope: Mapping[str, Any], send: Send) -> None:
+        self.app = exchange.app
+        self.protocol = exchange.protocol
+        self.route = exchange.route
+        self.record = record
+        self.scope = scope
+        self.send = send
+        self.world = exchange.app.world
+        self.answer: Answer | None = None
+        self.started = False
+        self.ending: NeutralError | None = None
+        self.task: asyncio.Task[Any] | None = None
+
+    async def run(self, receive: Receive) -> None:
+        """Answer, whatever happens; afterwards the lease is settled and the upstream closed."""
+        self.task = asyncio.current_task()
+        self.app.running.add(self)
+        try:
+            await self._serve(receive)
+        except Refused as refused:
+            await self._refuse(refused.error)
+        except ClientGone:
+            self._gone()
+        except asyncio.CancelledError:
+            if self.ending is None or self.task is None:
+                self._gone()
+                raise
+            self.task.uncancel()
+            await self._last_words(self.ending)
+        except Exception:
+            log.exception("request %s failed inside the proxy", self.record.request_id)
+            await self._refuse(error_of(ErrorKind.SERVER, "the proxy failed on this request", code="internal_error"))
+        finally:
+            self.app.running.discard(self)
+            if self.answer is not None and self.answer.stream is not None:
+                self.answer.stream.close()
+
+    async def _serve(self, receive: Receive) -> None:
+        headers = header_map(self.scope["headers"])
+        query = self.scope["query_string"].decode("latin-1")
+        caller = self.app.admit(self.scope, headers, query)
+        self.record.client = caller.label
+        if self.app.stopping:
+            raise Refused(error_of(ErrorKind.OVERLOADED, "the proxy is shutting down", code="shutting_down"))
+        settings = self.world.settings
+        limit, seconds = settings.get(Limits).request_body_bytes, settings.get(Timeouts).body_seconds
+        body = await read_body(receive, headers, limit, seconds)
+        operation = self.route.operation
+        call = Call(self.protocol.name, operation, self.route.path, query, headers, body, parse_object(body))
+        with HangupWatch(receive) as watch:
+            trip = Trip(self.app.means, self.world, call, caller, self.record)
+            self.answer = await trip.open(self.protocol)
+            await self._show(self.answer, watch)
+        if watch.gone:
+            self._gone()
+
+    async def _show(self, answer: Answer, watch: HangupWatch) -> None:
+        """Send the answer; a stream's upstream is left to end behind the client's back."""
+        self.record.status = answer.status
+        stream = answer.stream
+        self.started = True
+        if stream is None:
+            await send_body(self.send, answer.status, [*answer.headers, *PRIVATE, *told(self.record)], answer.body)
+            watch.stop()
+            return
+        headers = [*answer.headers, *STREAMED, *told(self.record)]
+        send = self.send
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        while chunk := await stream.next():
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            if stream.done:
+                break
+        watch.stop()
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        self.record.note = stream.note
+        self.started = False  # nothing of this answer is left to be broken off
+        await stream.drain()
+
+    async def _refuse(self, error: NeutralError) -> None:
+        self.record.note = error.code or str(error.kind)
+        if self.started:
+            return  # the head is out: only breaking off is honest, and the server does so
+        extra = [(b"connection", b"close")] if error.status in _CLOSING and error.protocol is None else None
+        await send_error(self.send, self.protocol, error, self.record, extra)
+
+    async def _last_words(self, error: NeutralError) -> None:
+        """The process ends: an open stream gets its protocol's in-band error, what has not begun a refusal."""
+        stream = self.answer.stream if self.answer else None
+        if stream is None or not self.started:
+            if not self.record.status:
+                await self._refuse(error)
+            return
+        self.record.note = error.code or str(error.kind)
+        if not stream.done:
+            await self.send({"type": "http.response.body", "body": stream.fail(error), "more_body": False})
+
+    def _gone(self) -> None:
+        self.record.status = self.record.status or GONE
+        self.record.note = "client gone"
+
+    def end(self, error: NeutralError) -> None:
+        """Stop this request with an error for its client."""
+        if self.ending is None and self.task is not None:
+            self.ending = error
+            self.task.cancel()

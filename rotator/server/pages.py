@@ -1,0 +1,144 @@
+"""The endpoints that belong to no protocol, and what unknown paths and methods get: errors in the client's protocol."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from rotator import __version__
+from rotator.contracts import ProtocolAdapter
+from rotator.errors import Refused
+from rotator.exchange.record import RequestRecord
+from rotator.neutral.error import ErrorKind, NeutralError, error_of
+from rotator.server.admit import header_map
+from rotator.server.replies import PRIVATE, HeaderList, send_error
+from rotator.wire.jsontext import dumps
+
+if TYPE_CHECKING:
+    from rotator.server.app import App
+
+log = logging.getLogger(__name__)
+
+
+class Pages:
+    """Starlette endpoints of one app."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+
+    async def root(self, request: Request) -> Response:
+        """Clients probe the base URL with HEAD and GET (design.md 6, Endpoints)."""
+        return _json({"name": "rotator", "version": __version__, "endpoints": self._endpoints()})
+
+    def _endpoints(self) -> list[str]:
+        served = [route.path for protocol in self.app.world.protocols.values() for route in protocol.routes]
+        return [*sorted(served), "/v1/models", "/health", "/ready"]
+
+    async def health(self, request: Request) -> Response:
+        """The process lives; needs no key and says nothing about anyone."""
+        return _json({"status": "ok", "version": __version__})
+
+    async def ready(self, request: Request) -> Response:
+        """Whether new requests are wanted: not while it shuts down."""
+        stopping = self.app.stopping
+        return _json({"status": "stopping" if stopping else "ready"}, 503 if stopping else 200)
+
+    async def models(self, request: Request) -> Response:
+        """The model list in the shape of the protocol that the headers speak of (clients.md 1.6)."""
+        record = self.app.new_record(request.scope)
+        try:
+            headers = header_map(request.scope["headers"])
+            caller = self.app.admit(request.scope, headers, request.url.query)
+            record.client = caller.label
+            listed = await self.app.catalogue.models(self.app.world)
+            record.status = 200
+            return _json(self._protocol(request).write_models(listed))
+        except Refused as refused:
+            return await self._refusal(request, refused.error, record)
+        finally:
+            self.app.finished(record)
+
+    async def not_found(self, request: Request, error: Exception) -> Response:
+        path = request.scope["path"]
+        if request.headers.get("upgrade", "").lower() == "websocket":
+            return await self._told(request, _websocket(), [(b"upgrade", b"HTTP/1.1")])
+        message = f"no such endpoint: {request.method} {path[:200]}"
+        if methods := self.app.methods_of(path):
+            return await self._told(request, _method(request.method, path), _allow(methods))
+        return await self._told(request, error_of(ErrorKind.NOT_FOUND, message, code="unknown_endpoint"))
+
+    async def not_allowed(self, request: Request, error: Exception) -> Response:
+        allow = error.headers if isinstance(error, HTTPException) else None
+        methods = tuple((allow or {}).get("Allow", "").replace(" ", "").split(","))
+        return await self._told(request, _method(request.method, request.scope["path"]), _allow(methods))
+
+    async def failed(self, request: Request, error: Exception) -> Response:
+        return await self._told(request, error_of(ErrorKind.SERVER, "the proxy failed on this request", code="internal_error"))
+
+    async def _told(self, request: Request, error: NeutralError, extra: HeaderList | None = None) -> Response:
+        """An error page with its line; who may not come in learns only that."""
+        record = self.app.new_record(request.scope)
+        try:
+            headers = header_map(request.scope["headers"])
+            record.client = self.app.admit(request.scope, headers, request.url.query).label
+        except Refused as refused:
+            error, extra = refused.error, None
+        try:
+            return await self._refusal(request, error, record, extra)
+        finally:
+            self.app.finished(record)
+
+    def _protocol(self, request: Request) -> ProtocolAdapter:
+        """The protocol that owns the path, else the one whose client this looks like, else the fallback."""
+        protocols = self.app.world.protocols
+        owner = self.app.protocol_name_of(request.scope["path"])
+        if owner is not None:
+            return protocols[owner]
+        headers = dict(request.headers)
+        for protocol in protocols.values():
+            if protocol.recognises(headers):
+                return protocol
+        return self.app.world.loaded.registry.fallback
+
+    async def _refusal(
+        self, request: Request, error: NeutralError, record: RequestRecord, extra: HeaderList | None = None
+    ) -> Response:
+        return _Refusal(self._protocol(request), error, record, extra)
+
+
+class _Refusal(Response):
+    """An error that is written when Starlette calls it."""
+
+    def __init__(
+        self, protocol: ProtocolAdapter, error: NeutralError, record: RequestRecord, extra: HeaderList | None
+    ) -> None:
+        super().__init__()
+        self.protocol, self.error, self.record, self.extra = protocol, error, record, extra
+        record.status = protocol.refuse(error).status
+        record.note = error.code or str(error.kind)
+
+    async def __call__(self, scope, receive, send) -> None:  # type: ignore[no-untyped-def]
+        await send_error(send, self.protocol, self.error, self.record, self.extra)
+
+
+def _json(document: object, status: int = 200) -> Response:
+    headers = {name.decode(): value.decode() for name, value in PRIVATE}
+    return Response(dumps(document), status, headers, "application/json")
+
+
+def _method(method: str, path: str) -> NeutralError:
+    return error_of(ErrorKind.METHOD, f"{method} is not served on {path[:200]}", code="method_not_allowed", should_retry=False)
+
+
+def _websocket() -> NeutralError:
+    """426 sends Codex to plain HTTP at once; 404 costs it seven tries (clients.md 3, Codex)."""
+    message = "WebSocket is not served; use plain HTTP"
+    return NeutralError(ErrorKind.BAD_REQUEST, message, 426, "upgrade_required", should_retry=False)
+
+
+def _allow(methods: tuple[str, ...]) -> HeaderList:
+    return [(b"allow", ", ".join(methods).encode("latin-1"))]

@@ -1,0 +1,70 @@
+"""Answers of our own on the wire: JSON documents, and errors in the client's protocol."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import replace
+from typing import Any, Final
+
+from rotator.contracts import ProtocolAdapter
+from rotator.exchange.record import RequestRecord
+from rotator.neutral.error import NeutralError
+
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+HeaderList = list[tuple[bytes, bytes]]
+
+#: Answers belong to one caller; no cache in between may keep them (faults.md 2 row 16).
+PRIVATE: Final = [(b"cache-control", b"no-store"), (b"vary", b"authorization")]
+#: No proxy in between may collect a stream's events.  Source: protocols.md 4.1.
+STREAMED: Final = [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
+
+
+def latin(text: str) -> bytes:
+    """A header value; what cannot stand in one becomes "?"."""
+    encoded = text.encode("latin-1", "replace")
+    return encoded if text.isprintable() else bytes(byte if 32 <= byte != 127 else 63 for byte in encoded)
+
+
+def told(record: RequestRecord) -> HeaderList:
+    """The ``x-rotator-*`` headers of a request (design.md 6, Response headers); request id and trace id are one."""
+    request_id = record.request_id.encode("ascii")
+    headers = [(b"x-rotator-request-id", request_id), (b"x-rotator-trace-id", request_id)]
+    if record.attempts:
+        headers.append((b"x-rotator-attempts", b"%d" % record.attempts))
+    if record.provider:
+        headers += [
+            (b"x-rotator-lane", record.lane.encode("ascii")),
+            (b"x-rotator-provider", latin(record.provider)),
+            (b"x-rotator-model", latin(record.upstream_model)),
+        ]
+    return headers
+
+
+async def send_body(send: Send, status: int, headers: HeaderList, body: bytes) -> None:
+    """A whole answer."""
+    head = [*headers, (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": status, "headers": head})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def wait_headers(error: NeutralError) -> HeaderList:
+    """``retry-after`` in whole seconds, rounded up, and in milliseconds; ``x-should-retry``.  Source: protocols.md 1.9."""
+    headers: HeaderList = []
+    if error.retry_after_seconds is not None:
+        headers.append((b"retry-after", b"%d" % max(1, math.ceil(error.retry_after_seconds))))
+        headers.append((b"retry-after-ms", b"%d" % max(1, math.ceil(error.retry_after_seconds * 1000))))
+    if error.should_retry is not None:
+        headers.append((b"x-should-retry", b"true" if error.should_retry else b"false"))
+    return headers
+
+
+async def send_error(
+    send: Send, protocol: ProtocolAdapter, error: NeutralError, record: RequestRecord, extra: HeaderList | None = None
+) -> None:
+    """An error in the protocol's own envelope and status."""
+    reply = protocol.refuse(replace(error, request_id=record.request_id))
+    record.status = reply.status
+    record.note = record.note or error.code or str(error.kind)
+    headers = [(b"content-type", b"application/json"), *PRIVATE, *told(record), *wait_headers(error), *(extra or [])]
+    await send_body(send, reply.status, headers, reply.body)

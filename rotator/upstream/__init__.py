@@ -1,0 +1,1 @@
+"""What every declared provider does by default: its address, its credential headers, what its errors mean."""

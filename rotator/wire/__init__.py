@@ -1,0 +1,1 @@
+"""Bytes without meaning: SSE framing, JSON text, the model splice."""

@@ -1,0 +1,256 @@
+"""The way to upstreams: the only module that knows aiohttp.
+
+Its defaults are wrong for this product (faults.md 0 item 2): here no redirect is followed, no cookie is kept, no
+connection limit queues requests, no total timeout ends a long answer, nothing is decoded without a cap.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, Literal
+
+import aiohttp
+from yarl import URL
+
+from rotator.errors import UpstreamFailed
+from rotator.neutral.error import ErrorKind, error_of
+from rotator.neutral.secret import Secret
+
+#: Kept connections are closed after this long without use; vendors and their balancers close theirs later.
+KEEPALIVE_SECONDS: Final = 30.0
+#: Response head: one header line, and all of them.  Source: faults.md 1, row "legal oddities".
+HEADER_LINE_BYTES: Final = 16_384
+_AUTOMATIC: Final = ("User-Agent", "Accept-Encoding", "Accept", "Content-Type")
+
+Stage = Literal["connect", "sent", "answered"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A request that is ready to be sent.  ``headers`` are complete; ``proxy`` may hold a password."""
+
+    method: str
+    url: str
+    headers: Sequence[tuple[str, str]]
+    body: bytes | None
+    streaming: bool
+    proxy: Secret | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TransportSettings:
+    """Seconds and bytes; ``certificates`` is a PEM file of authorities instead of the system's."""
+
+    connect_seconds: float = 30.0
+    read_streaming_seconds: float = 300.0
+    read_seconds: float = 600.0
+    decoded_limit_bytes: int = 64 * 1024 * 1024
+    trust_env: bool = False
+    certificates: str | None = None
+
+
+def failed(kind: ErrorKind, message: str, stage: Stage, code: str) -> UpstreamFailed:
+    """The road's own failure, as an error that a client may see: no address of ours, no certificate bytes."""
+    return UpstreamFailed(error_of(kind, message, code=code), stage)
+
+
+@lru_cache(maxsize=1024)
+def _url(text: str) -> URL:
+    """Parsed once: names were validated, so nothing is re-encoded behind our back."""
+    return URL(text, encoded=True)
+
+
+class Transport:
+    """One session for all providers.  Made inside the running loop by ``start``; ``aclose`` ends every connection."""
+
+    def __init__(self, settings: TransportSettings) -> None:
+        self.settings = settings
+        self._session: aiohttp.ClientSession | None = None
+        self._streaming = _timeout(settings.connect_seconds, settings.read_streaming_seconds)
+        self._whole = _timeout(settings.connect_seconds, settings.read_seconds)
+
+    def start(self) -> None:
+        """Make the session; nothing touches the network."""
+        context: ssl.SSLContext | bool = True
+        if self.settings.certificates:
+            context = ssl.create_default_context(cafile=self.settings.certificates)
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=0, ttl_dns_cache=60, keepalive_timeout=KEEPALIVE_SECONDS, ssl=context, enable_cleanup_closed=False
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            trust_env=self.settings.trust_env,
+            skip_auto_headers=_AUTOMATIC,
+            max_line_size=HEADER_LINE_BYTES,
+            max_field_size=HEADER_LINE_BYTES,
+        )
+
+    async def aclose(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def send(self, request: Outgoing) -> Reply:
+        """The upstream's answer, its body still on the wire; the caller closes it.  Raises UpstreamFailed."""
+        session = self._session
+        if session is None:
+            raise failed(ErrorKind.OVERLOADED, "the proxy is shutting down", "connect", "shutting_down")
+        try:
+            response = await session.request(
+                request.method,
+                _url(request.url),
+                data=request.body,
+                headers=request.headers,
+                allow_redirects=False,
+                timeout=self._streaming if request.streaming else self._whole,
+                proxy=request.proxy.reveal() if request.proxy else None,
+            )
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            raise mapped(error) from error
+        return Reply(response, self.settings.decoded_limit_bytes)
+
+
+def _timeout(connect_seconds: float, read_seconds: float) -> aiohttp.ClientTimeout:
+    """No total: an LLM's answer has none (style.md 3.7 rule 8)."""
+    return aiohttp.ClientTimeout(total=None, sock_connect=connect_seconds, sock_read=read_seconds)
+
+
+def mapped(error: BaseException) -> UpstreamFailed:
+    """aiohttp's errors as ours; the most specific first."""
+    match error:
+        case aiohttp.ConnectionTimeoutError():
+            return failed(ErrorKind.UPSTREAM_TIMEOUT, "upstream: no connection in time", "connect", "connect_timeout")
+        case aiohttp.ServerTimeoutError() | TimeoutError():
+            return failed(ErrorKind.UPSTREAM_TIMEOUT, "upstream: no answer in time", "sent", "read_timeout")
+        case aiohttp.ClientConnectorDNSError():
+            return failed(ErrorKind.BAD_GATEWAY, "upstream: the host name has no address", "connect", "dns")
+        case aiohttp.ClientSSLError():
+            return failed(ErrorKind.BAD_GATEWAY, "upstream: the TLS connection was not trusted", "connect", "tls")
+        case aiohttp.ClientProxyConnectionError() | aiohttp.ClientHttpProxyError():
+            return failed(ErrorKind.BAD_GATEWAY, "upstream: the outgoing proxy failed", "connect", "proxy")
+        case aiohttp.ClientConnectorError():
+            return failed(ErrorKind.BAD_GATEWAY, "upstream: the connection was refused", "connect", "connect")
+        case aiohttp.ServerDisconnectedError() | aiohttp.ClientOSError():
+            return failed(ErrorKind.BAD_GATEWAY, "upstream: the connection broke", "sent", "connection_broke")
+        case aiohttp.ClientPayloadError():
+            return failed(ErrorKind.BAD_GATEWAY, "upstream: the answer broke off", "sent", "answer_broke")
+        case aiohttp.ClientResponseError():
+            return failed(ErrorKind.BAD_GATEWAY, "upstream: the answer is not HTTP", "sent", "bad_http")
+        case _:
+            return failed(ErrorKind.BAD_GATEWAY, "upstream: the connection failed", "sent", "connection_failed")
+
+
+class Reply:
+    """An answer whose body is still on the wire.  ``close`` is synchronous and may be called any number of times."""
+
+    __slots__ = ("_decoder", "_left", "_response", "headers", "status")
+
+    def __init__(self, response: aiohttp.ClientResponse, decoded_limit_bytes: int) -> None:
+        """Raises UpstreamFailed for a body in an encoding that nobody asked for and that cannot be read."""
+        self._response = response
+        self._left = decoded_limit_bytes
+        self.status = response.status
+        self.headers = [(name.lower(), value) for name, value in response.headers.items()]
+        coding = response.headers.get("Content-Encoding", "identity").strip().lower()
+        self._decoder = None if coding in ("identity", "") else _Inflater(coding)
+        if self._decoder is not None and not self._decoder.known:
+            response.close()
+            raise failed(ErrorKind.BAD_GATEWAY, f"upstream: unknown encoding {coding[:40]!r}", "sent", "encoding")
+
+    def header(self, name: str) -> str:
+        """The first value of a header, "" without one."""
+        return self._response.headers.get(name, "")
+
+    @property
+    def at_end(self) -> bool:
+        """Whether the whole body has arrived and been read, so that the connection is free again."""
+        return self._response.content.at_eof()
+
+    async def next(self) -> bytes:
+        """The next piece of the decoded body as it came; b"" at its end.  Raises UpstreamFailed."""
+        try:
+            if self._decoder is None:
+                return await self._response.content.readany()
+            return await self._inflated(self._decoder)
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            raise mapped(error) from error
+
+    async def _inflated(self, decoder: _Inflater) -> bytes:
+        while True:
+            data = decoder.more(self._left)
+            if not data and not decoder.pending:
+                chunk = await self._response.content.readany()
+                if not chunk:
+                    if not decoder.whole:  # aiohttp does not notice a cut gzip stream (faults.md 0 item 2)
+                        raise failed(ErrorKind.BAD_GATEWAY, "upstream: the answer broke off", "sent", "answer_broke")
+                    return b""
+                decoder.push(chunk)
+                continue
+            self._left -= len(data)
+            if data:
+                return data
+            raise failed(ErrorKind.BAD_GATEWAY, "upstream: the answer is too large", "sent", "too_large")
+
+    async def read(self, limit_bytes: int, *, truncate: bool = False) -> bytes:
+        """The whole body; beyond the limit it raises UpstreamFailed, or is cut there and the connection closed."""
+        parts: list[bytes] = []
+        size = 0
+        while chunk := await self.next():
+            parts.append(chunk)
+            size += len(chunk)
+            if size > limit_bytes:
+                self.close()
+                if truncate:
+                    return b"".join(parts)[:limit_bytes]
+                raise failed(ErrorKind.BAD_GATEWAY, "upstream: the answer is too large", "sent", "too_large")
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def drain(self, seconds: float) -> None:
+        """Wait a little for the end of a finished answer, so that its connection can be used again."""
+        try:
+            async with asyncio.timeout(seconds):
+                while await self.next():
+                    pass
+        except (UpstreamFailed, TimeoutError):
+            pass  # the answer is whole already; only the connection is lost
+        self.close()
+
+    def close(self) -> None:
+        """Give a finished connection back; drop one that still carries an answer."""
+        self._response.close()
+
+
+class _Inflater:
+    """gzip or deflate, piece by piece and never more at once than is still allowed."""
+
+    def __init__(self, coding: str) -> None:
+        self.known = coding in ("gzip", "x-gzip", "deflate")
+        self.whole = False
+        self.pending = b""
+        self._deflate = coding == "deflate"
+        self._object = zlib.decompressobj(wbits=15 if self._deflate else 31)
+
+    def push(self, chunk: bytes) -> None:
+        self.pending += chunk
+
+    def more(self, limit_bytes: int) -> bytes:
+        """Up to 64 KiB of what has been pushed, b"" if that yields nothing or nothing more is allowed."""
+        if not self.pending or limit_bytes <= 0:
+            return b""
+        try:
+            data = self._object.decompress(self.pending, min(65_536, limit_bytes))
+        except zlib.error:
+            if not self._deflate:
+                raise failed(ErrorKind.BAD_GATEWAY, "upstream: corrupt gzip", "sent", "encoding") from None
+            self._deflate = False  # some servers send raw deflate without the zlib head
+            self._object = zlib.decompressobj(wbits=-15)
+            return self.more(limit_bytes)
+        self.pending = self._object.unconsumed_tail
+        self.whole = self._object.eof
+        return data

@@ -1,0 +1,156 @@
+"""One generation of everything that a trip reads: settings, plug-ins, providers, credentials, plans.
+
+Immutable (the plan cache apart, which only fills up) and swapped as a whole on reload; a trip keeps the world that
+it began with. It holds no resources: pool, transport and providers' background work belong to the app.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Final
+
+from rotator.config.reader import At
+from rotator.config.settings import Settings
+from rotator.contracts import Credential, Operation, ProtocolAdapter, Provider, Target
+from rotator.credentials.discovery import ProviderVariables, credentials_of, sift, token, unused
+from rotator.errors import ConfigError, Problem
+from rotator.exchange.plan import Plan, make_plan
+from rotator.neutral.redact import Redactor
+from rotator.neutral.secret import Secret
+from rotator.plugins import Loaded
+from rotator.routing.resolve import ModelRoute, Router
+from rotator.upstream.provider import HttpProvider
+
+PLANS_LIMIT: Final = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """See the module.  ``proxies`` are outgoing proxies by provider; ``warnings`` are for the banner."""
+
+    generation: int
+    settings: Settings
+    loaded: Loaded
+    providers: Mapping[str, Provider]
+    credentials: Mapping[str, tuple[Credential, ...]]
+    proxies: Mapping[str, Secret]
+    router: Router
+    redactor: Redactor
+    warnings: tuple[str, ...]
+    _plans: dict[tuple[Operation, str, Target], Plan] = field(default_factory=dict)
+
+    @property
+    def protocols(self) -> Mapping[str, ProtocolAdapter]:
+        return self.loaded.registry.protocols
+
+    def plan(self, operation: Operation, protocol: ProtocolAdapter, target: Target) -> Plan:
+        """The plan for a target, composed once.  Raises Refused where none is possible."""
+        key = (operation, protocol.name, target)
+        plan = self._plans.get(key)
+        if plan is None:
+            plan = make_plan(operation, protocol, target, self.providers, self.proxies)
+            if len(self._plans) >= PLANS_LIMIT:
+                self._plans.clear()  # names come from clients; the cache must not grow with them
+            self._plans[key] = plan
+        return plan
+
+
+def build_world(settings: Settings, loaded: Loaded, generation: int) -> World:
+    """Put a generation together.  Raises ConfigError with everything that is wrong in it."""
+    problems: list[Problem] = []
+    found = sift(settings.environment)
+    providers = _providers(settings, loaded, found, problems)
+    _check_tokens(providers, problems)
+    _check_protocols(providers, loaded, problems)
+    credentials = {
+        name: keys
+        for name, provider in providers.items()
+        if not provider.stand_in and _wanted(name, provider, settings, found)
+        and (keys := credentials_of(provider, found, problems))
+    }
+    for name, provider in providers.items():
+        if provider.stand_in and (settings.demo or not credentials):
+            credentials[name] = credentials_of(provider, found, problems)
+    proxies = {name: found.proxies[token(name)].value for name in providers if token(name) in found.proxies}
+    if problems:
+        raise ConfigError(problems)
+    secrets = [key.secret for keys in credentials.values() for key in keys if key.secret is not None]
+    secrets += [key.secret for key in settings.client_keys] + list(proxies.values())
+    routes = [ModelRoute(one.pattern, one.target, one.alias) for one in settings.routes]
+    return World(
+        generation,
+        settings,
+        loaded,
+        MappingProxyType(providers),
+        MappingProxyType(credentials),
+        MappingProxyType(proxies),
+        Router(providers, credentials, routes),
+        Redactor(secrets),
+        (*settings.warnings, *unused(found, providers)),
+    )
+
+
+def _providers(
+    settings: Settings, loaded: Loaded, found: ProviderVariables, problems: list[Problem]
+) -> dict[str, Provider]:
+    """Declared and dropped-in providers, the file's and the variables' words laid over them, and dynamic ones."""
+    providers: dict[str, Provider] = dict(loaded.registry.providers)
+    for name, overlay in settings.providers.items():
+        at = settings.origin(f"providers.{name}").name.partition(":")[0]
+        try:
+            base = providers.get(name)
+            providers[name] = base.configured(overlay, at) if base else _declared(name, overlay, at)
+        except ConfigError as error:
+            problems.extend(error.problems)
+    known = {token(name): name for name in providers}
+    for one, held in found.bases.items():
+        name = known.get(one)
+        try:
+            if name is not None:
+                provider = providers[name]
+                providers[name] = provider.configured(_base_overlay(provider, held.value.reveal()), held.origin)
+            elif one in found.keys:
+                fallback = loaded.registry.fallback.name
+                dynamic = {"protocol": fallback, "base_url": held.value.reveal()}
+                providers[one.lower()] = _declared(one.lower(), dynamic, held.origin)
+        except ConfigError as error:
+            problems.extend(Problem(held.origin, f"{one}_API_BASE", problem.reason) for problem in error.problems)
+    return dict(sorted(providers.items()))
+
+
+def _declared(name: str, declaration: Mapping[str, Any], at: str) -> Provider:
+    """A provider that stands only in the configuration; problems are told under its key there."""
+    return HttpProvider({"name": name, **declaration}, At(at, f"providers.{name}"))
+
+
+def _base_overlay(provider: Provider, url: str) -> Mapping[str, Any]:
+    """``*_API_BASE`` sets the default profile's base (design.md 6)."""
+    own = provider.profiles[provider.default_profile]
+    if own.name == own.protocol:
+        return {"base_url": url}
+    return {"profiles": {own.name: {"base_url": url}}}
+
+
+def _wanted(name: str, provider: Provider, settings: Settings, found: ProviderVariables) -> bool:
+    """Keyless providers exist only once they are named, in the configuration or by their base (design.md 6)."""
+    return not provider.keyless or name in settings.providers or token(name) in found.bases
+
+
+def _check_tokens(providers: Mapping[str, Provider], problems: list[Problem]) -> None:
+    seen: dict[str, str] = {}
+    for name in providers:
+        other = seen.setdefault(token(name), name)
+        if other != name:
+            problems.append(Problem("providers", name, f"cannot be told from {other!r} in variables ({token(name)}_API_KEY)"))
+
+
+def _check_protocols(providers: Mapping[str, Provider], loaded: Loaded, problems: list[Problem]) -> None:
+    known = loaded.registry.protocols
+    for name, provider in providers.items():
+        for profile in provider.profiles.values():
+            if profile.protocol not in known:
+                path = loaded.registry.paths.get(("providers", name), "providers")
+                reason = f"no protocol is named {profile.protocol!r} (there are: {', '.join(known)})"
+                problems.append(Problem(path, f"{name}.protocol", reason))
