@@ -323,7 +323,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What a lease must satisfy. ``pin`` is a label that the client asked for; ``tried`` are credential ids already used.
+    """What a lease must satisfy. ``pin`` is a label that the client asked for; ``tried`` are credential ids used up.
 
     ``session`` places the request (rendezvous hash) so that a conversation stays on one key and its prompt cache.
     """

@@ -81,7 +81,7 @@ class UpstreamFailed(RotatorError):
 
 
 class NoCredential(RotatorError):
-    """No key may be used now.  ``error`` is what the client gets; ``free_in_seconds`` says when one may be, if known."""
+    """No key may be used now.  ``error`` is for the client; ``free_in_seconds`` says when one may be, if known."""
 
     def __init__(self, error: NeutralError, free_in_seconds: float | None) -> None:
         super().__init__(error.message)

@@ -22,7 +22,8 @@ _CONTRACTS: Final[Mapping[Kind, type]] = {
 
 def members(contract: type) -> tuple[str, ...]:
     """The public names that a contract asks for: annotated attributes and methods."""
-    names = [*contract.__annotations__, *(name for name, value in vars(contract).items() if type(value) is FunctionType)]
+    functions = [name for name, value in vars(contract).items() if type(value) is FunctionType]
+    names = [*contract.__annotations__, *functions]
     return tuple(name for name in names if not name.startswith("_"))
 
 
@@ -51,7 +52,7 @@ def checked(kind: Kind, thing: Any, path: str) -> Registration:
 
 def _check_adapter(adapter: Any, path: str) -> None:
     """Adapters are classes: one object serves one attempt."""
-    if not isinstance(adapter, type):
+    if not callable(adapter):
         raise PluginError(path, f"adapter {adapter.name!r} must be a class, not an object")
     if adapter.form not in ("wire", "neutral"):
         raise PluginError(path, f"adapter {adapter.name!r}: form must be 'wire' or 'neutral', not {adapter.form!r}")

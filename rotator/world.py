@@ -106,17 +106,18 @@ def _providers(
             problems.extend(error.problems)
     known = {token(name): name for name in providers}
     for one, held in found.bases.items():
-        name = known.get(one)
         try:
-            if name is not None:
-                provider = providers[name]
-                providers[name] = provider.configured(_base_overlay(provider, held.value.reveal()), held.origin)
+            if one in known:
+                provider = providers[known[one]]
+                overlay = _base_overlay(provider, held.value.reveal())
+                providers[provider.name] = provider.configured(overlay, held.origin)
             elif one in found.keys:
                 fallback = loaded.registry.fallback.name
                 dynamic = {"protocol": fallback, "base_url": held.value.reveal()}
                 providers[one.lower()] = _declared(one.lower(), dynamic, held.origin)
         except ConfigError as error:
-            problems.extend(Problem(held.origin, f"{one}_API_BASE", problem.reason) for problem in error.problems)
+            name = f"{one}_API_BASE"
+            problems.extend(Problem(held.origin, name, problem.reason) for problem in error.problems)
     return dict(sorted(providers.items()))
 
 
@@ -143,7 +144,8 @@ def _check_tokens(providers: Mapping[str, Provider], problems: list[Problem]) ->
     for name in providers:
         other = seen.setdefault(token(name), name)
         if other != name:
-            problems.append(Problem("providers", name, f"cannot be told from {other!r} in variables ({token(name)}_API_KEY)"))
+            reason = f"cannot be told from {other!r} in variables ({token(name)}_API_KEY)"
+            problems.append(Problem("providers", name, reason))
 
 
 def _check_protocols(providers: Mapping[str, Provider], loaded: Loaded, problems: list[Problem]) -> None:

@@ -22,8 +22,10 @@ from .frames import dump
 from .listener import Listener
 from .models import MODELS, answer
 from .playing import HungUp, Performance, Receive, Send, perform, read_body, run_until_hung_up, until_hung_up
-from .scripts import Play, Raw, Reply, Scripts, Seen, Step
+from .scripts import Gate, Play, Raw, Reply, Scripts, Seen, Step
 from .shapes import first_fault
+
+__all__ = ["Engine", "Gate", "Play", "Raw", "Reply", "Seen", "Step"]
 
 BODY_LIMIT_BYTES = 32 * 1024 * 1024
 """protocols.md 6.4.1"""

@@ -52,7 +52,10 @@ class Listener:
         for server in getattr(self._server, "servers", []):
             server.close()
         if self._socket is not None:
-            self._socket.close()
+            if self._socket.fileno() >= 0:
+                # A start that was cancelled inside create_server leaves the socket watched, and nobody to unwatch it.
+                asyncio.get_running_loop().remove_reader(self._socket)
+                self._socket.close()
             self._socket = None
         state = self._server.server_state
         for connection in list(state.connections):

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import importlib
 import socket
 import sys
+from collections.abc import Callable
+from typing import cast
 
 from rotator import __version__
 from rotator.cli.common import flags_of, make_world, set_up_logging, tell_problems, tell_warnings
@@ -13,15 +16,10 @@ from rotator.config import Flags
 from rotator.config.schema import Server
 from rotator.contracts import ProtocolAdapter
 from rotator.errors import ConfigError, PluginError
-from rotator.server.app import App
+from rotator.server.core import Core
 from rotator.server.process import Process, bind, check_bind
 from rotator.wire.jsontext import dumps
 from rotator.world import World
-
-try:
-    from uvloop import new_event_loop
-except ImportError:  # Windows
-    from asyncio import new_event_loop
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -39,22 +37,30 @@ def run(arguments: argparse.Namespace) -> int:
     except OSError as error:
         print(f"rotator: cannot listen on {server.host}:{server.port}: {error.strerror or error}", file=sys.stderr)
         return 1
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_serve(world, flags, bound))
     return 0
 
 
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    """uvloop's where it exists; it does not on Windows."""
+    try:
+        return cast(Callable[[], asyncio.AbstractEventLoop], importlib.import_module("uvloop").new_event_loop)
+    except ImportError:
+        return asyncio.new_event_loop
+
+
 async def _serve(world: World, flags: Flags, bound: socket.socket) -> None:
-    app = App(world)
+    core = Core(world)
 
     def ready(address: str) -> None:
-        print(banner(app.world, address), flush=True)
+        print(banner(core.world, address), flush=True)
 
-    await Process(app, bound, lambda before: make_world(flags, before), ready).run()
+    await Process(core, bound, lambda before: make_world(flags, before), ready).run()
 
 
 def banner(world: World, address: str) -> str:
-    """Address, providers with credential counts, client key state, configuration sources; with nothing set up, curls."""
+    """Address, providers with credential counts, client key state, sources; with nothing set up, curls."""
     settings = world.settings
     providers = ", ".join(f"{name} ({_keys(len(keys))})" for name, keys in world.credentials.items()) or "none"
     keys = len(settings.client_keys)

@@ -103,7 +103,8 @@ def credentials_of(provider: Provider, found: ProviderVariables, problems: list[
     for (fact_token, number), stated in found.facts.items():
         if fact_token == one and not any(key.number == number for key in found.keys.get(one, ())):
             held = next(iter(stated.values()))
-            problems.append(Problem(held.origin, held.name, f"{one}_API_KEY{f'_{number}' if number else ''} is not set"))
+            missing = f"{one}_API_KEY_{number}" if number else f"{one}_API_KEY"
+            problems.append(Problem(held.origin, held.name, f"{missing} is not set"))
     own = provider.own_secrets()
     credentials += [_credential(provider.name, number, secret, KeyFacts()) for number, secret in enumerate(own, 1)]
     if provider.keyless and not credentials:

@@ -103,7 +103,7 @@ class Pool:
             yield Reason("rejected", wall + until - now, detail)
 
     async def lease(self, target: Target, needs: Needs) -> Lease:
-        """The best credential that may be used now.  Raises NoCredential saying why there is none and when one will be."""
+        """The best credential that may be used now.  Raises NoCredential: why there is none and when one will be."""
         now = self._clock.monotonic()
         standings = self._standings.get(target.provider, ())
         eligible = [one for one in standings if self._eligible(one, target, needs, now)]

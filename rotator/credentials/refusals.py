@@ -41,7 +41,7 @@ class Candidate:
 
 
 def none_left(candidates: Sequence[Candidate], target: Target, now: float) -> tuple[NeutralError, float | None]:
-    """The error for a request that no key may serve, and the seconds until one may (None: unknown).  ``now`` is unix s."""
+    """The error for a request that no key may serve, and the seconds until one may (None: unknown); ``now`` unix s."""
     ends = [end for candidate in candidates if (end := _limit_end(candidate)) is not None]
     listing = "; ".join(_line(candidate, now) for candidate in candidates)
     name = f"{target.provider}/{target.model}"
@@ -77,7 +77,8 @@ def _limit_end(candidate: Candidate) -> float | None:
     """When a key that is only limited comes back; rejected and pinned-away keys do not count."""
     if _has(candidate, "rejected") or _has(candidate, "pin"):
         return None
-    return max((reason.until for reason in candidate.reasons if reason.code == "cooldown" and reason.until), default=None)
+    ends = [reason.until for reason in candidate.reasons if reason.code == "cooldown" and reason.until is not None]
+    return max(ends, default=None)
 
 
 def _line(candidate: Candidate, now: float) -> str:

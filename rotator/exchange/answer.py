@@ -39,7 +39,19 @@ class RawStream:
     Afterwards ``next`` never raises for the vendor's sake: the stream ends with the protocol's own error.
     """
 
-    __slots__ = ("_cutter", "_held", "_judge", "_meter", "_redact", "_reply", "_settle", "_settled", "_started", "done", "note")
+    __slots__ = (
+        "_cutter",
+        "_held",
+        "_judge",
+        "_meter",
+        "_redact",
+        "_reply",
+        "_settle",
+        "_settled",
+        "_started",
+        "done",
+        "note",
+    )
 
     def __init__(
         self,
@@ -61,7 +73,7 @@ class RawStream:
         self._judge: Judge | None = None
 
     async def open(self, hold_back_bytes: int) -> None:
-        """Read up to the first visible output (or the end, or the limit); raises UpstreamFailed before anything showed."""
+        """Read up to the first visible output, the end, or the limit; raises UpstreamFailed before anything showed."""
         signals = self._meter.signals
         size = 0
         while not (signals.visible or signals.ended) and size <= hold_back_bytes:
@@ -176,7 +188,7 @@ class RawStream:
         return frames
 
     def close(self) -> None:
-        """Drop what is still on its way; a stream that did not end was cancelled.  May be called any number of times."""
+        """Drop what is still on its way; a stream that did not end was cancelled.  May be called many times."""
         self._reply.close()
         self._finish(Outcome("cancelled", usage=self._meter.signals.usage))
 

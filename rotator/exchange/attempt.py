@@ -69,7 +69,8 @@ class Attempt:
         headers = names(reply.headers)
         body = await reply.read(self.limits.error_body_bytes, truncate=True)
         if 300 <= reply.status < 400:
-            error = error_of(ErrorKind.BAD_GATEWAY, f"upstream: HTTP {reply.status} redirect, not followed", code="redirect")
+            message = f"upstream: HTTP {reply.status} redirect, not followed"
+            error = error_of(ErrorKind.BAD_GATEWAY, message, code="redirect")
         else:
             error = self.plan.protocol.read_error(reply.status, headers, body)
         return UpstreamFailed(self.redactor.error(error), "answered", headers)
@@ -110,7 +111,7 @@ class Attempt:
         return UpstreamFailed(error_of(ErrorKind.BAD_GATEWAY, message, code="not_a_stream"), "sent")
 
     def _headers(self, reply: Reply, expected: str) -> list[tuple[bytes, bytes]]:
-        """The vendor's headers that may pass, never one that holds a secret; its content type if it is the right one."""
+        """The vendor's headers that may pass, none that holds a secret; its content type if it is the right one."""
         told = reply.header("content-type")
         kind = told if told.lower().startswith(expected) and told.isprintable() else expected
         passed = self.plan.reply_pass.pick(reply.headers)

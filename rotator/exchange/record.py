@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rotator.contracts import Usage
+from rotator.neutral.usage import Usage
 
 
 @dataclass(slots=True)

@@ -88,7 +88,8 @@ class Router:
         head = model.partition("/")[0].partition(":")[0]
         if "/" in model:
             near = get_close_matches(head.lower(), self._usable, n=1, cutoff=0.6)
-            raise self._unknown(model, f"no provider is named {head!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise self._unknown(model, f"no provider is named {head!r}{hint}")
         configured = ", ".join(sorted(self._usable)) or "none"
         raise self._unknown(model, f"write provider/model (configured providers: {configured})")
 

@@ -22,7 +22,7 @@ _NAMES: Final = ("localhost",)
 
 
 def header_map(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Headers as text, repeated ones joined.  Raises Refused for what is ambiguous about where a request ends or goes."""
+    """Headers as text, repeated ones joined.  Raises Refused where it is unclear where a request ends or goes."""
     headers: dict[str, str] = {}
     for raw_name, raw_value in pairs:
         name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")

@@ -1,11 +1,11 @@
-"""The endpoint of one protocol operation: a raw ASGI callable, one task per request, cancelled when the client leaves."""
+"""The endpoint of one protocol operation: raw ASGI, one task per request, cancelled when the client leaves."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from rotator.config.schema import Limits, Timeouts
 from rotator.contracts import Call, ProtocolAdapter, Route
@@ -16,11 +16,9 @@ from rotator.exchange.trip import Trip
 from rotator.neutral.error import ErrorKind, NeutralError, error_of
 from rotator.server.admit import header_map
 from rotator.server.bodies import ClientGone, parse_object, read_body
+from rotator.server.core import Core
 from rotator.server.hangup import HangupWatch, Receive
 from rotator.server.replies import PRIVATE, STREAMED, Send, send_body, send_error, told
-
-if TYPE_CHECKING:
-    from rotator.server.app import App
 
 log = logging.getLogger(__name__)
 
@@ -33,30 +31,30 @@ _CLOSING: Final = (400, 408, 413)
 class Exchange:
     """Serves one route of one protocol."""
 
-    def __init__(self, app: App, protocol: ProtocolAdapter, route: Route) -> None:
-        self.app = app
+    def __init__(self, core: Core, protocol: ProtocolAdapter, route: Route) -> None:
+        self.core = core
         self.protocol = protocol
         self.route = route
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
-        record = self.app.new_record(scope)
+        record = self.core.new_record(scope)
         try:
             await Running(self, record, scope, send).run(receive)
         finally:
-            self.app.finished(record)
+            self.core.finished(record)
 
 
 class Running:
-    """One request on its way.  The app ends it through ``end`` when the process is asked to stop."""
+    """One request on its way.  The core ends it through ``end`` when the process is asked to stop."""
 
     def __init__(self, exchange: Exchange, record: RequestRecord, scope: Mapping[str, Any], send: Send) -> None:
-        self.app = exchange.app
+        self.core = exchange.core
         self.protocol = exchange.protocol
         self.route = exchange.route
         self.record = record
         self.scope = scope
         self.send = send
-        self.world = exchange.app.world
+        self.world = exchange.core.world
         self.answer: Answer | None = None
         self.started = False
         self.ending: NeutralError | None = None
@@ -65,7 +63,7 @@ class Running:
     async def run(self, receive: Receive) -> None:
         """Answer, whatever happens; afterwards the lease is settled and the upstream closed."""
         self.task = asyncio.current_task()
-        self.app.running.add(self)
+        self.core.enter(self)
         try:
             await self._serve(receive)
         except Refused as refused:
@@ -82,16 +80,16 @@ class Running:
             log.exception("request %s failed inside the proxy", self.record.request_id)
             await self._refuse(error_of(ErrorKind.SERVER, "the proxy failed on this request", code="internal_error"))
         finally:
-            self.app.running.discard(self)
+            self.core.leave(self)
             if self.answer is not None and self.answer.stream is not None:
                 self.answer.stream.close()
 
     async def _serve(self, receive: Receive) -> None:
         headers = header_map(self.scope["headers"])
         query = self.scope["query_string"].decode("latin-1")
-        caller = self.app.admit(self.scope, headers, query)
+        caller = self.core.admit(self.scope, headers, query)
         self.record.client = caller.label
-        if self.app.stopping:
+        if self.core.stopping:
             raise Refused(error_of(ErrorKind.OVERLOADED, "the proxy is shutting down", code="shutting_down"))
         settings = self.world.settings
         limit, seconds = settings.get(Limits).request_body_bytes, settings.get(Timeouts).body_seconds
@@ -99,7 +97,7 @@ class Running:
         operation = self.route.operation
         call = Call(self.protocol.name, operation, self.route.path, query, headers, body, parse_object(body))
         with HangupWatch(receive) as watch:
-            trip = Trip(self.app.means, self.world, call, caller, self.record)
+            trip = Trip(self.core.means, self.world, call, caller, self.record)
             self.answer = await trip.open(self.protocol)
             await self._show(self.answer, watch)
         if watch.gone:

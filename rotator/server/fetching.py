@@ -37,6 +37,7 @@ def fetcher(transport: Transport, proxies: Mapping[str, Secret]) -> Fetch:
         try:
             return loads(body)
         except NotJson as error:
-            raise UpstreamFailed(error_of(ErrorKind.BAD_GATEWAY, "upstream: no JSON", code="not_json"), "sent") from error
+            failure = error_of(ErrorKind.BAD_GATEWAY, "upstream: the list is not JSON", code="not_json")
+            raise UpstreamFailed(failure, "sent") from error
 
     return fetch

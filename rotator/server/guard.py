@@ -28,7 +28,7 @@ def guarded(header_bytes: int, header_seconds: float) -> type[HttpToolsProtocol]
             self._head_bytes: int | None = 0
             self._head_timer: TimerHandle | None = None
 
-        def connection_made(self, transport: BaseTransport) -> None:  # type: ignore[override]
+        def connection_made(self, transport: BaseTransport) -> None:
             super().connection_made(cast(Any, transport))
             self._arm()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -15,27 +14,25 @@ from rotator.errors import Refused
 from rotator.exchange.record import RequestRecord
 from rotator.neutral.error import ErrorKind, NeutralError, error_of
 from rotator.server.admit import header_map
+from rotator.server.core import Core
 from rotator.server.replies import PRIVATE, HeaderList, send_error
 from rotator.wire.jsontext import dumps
-
-if TYPE_CHECKING:
-    from rotator.server.app import App
 
 log = logging.getLogger(__name__)
 
 
 class Pages:
-    """Starlette endpoints of one app."""
+    """Starlette endpoints over one core."""
 
-    def __init__(self, app: App) -> None:
-        self.app = app
+    def __init__(self, core: Core) -> None:
+        self.core = core
 
     async def root(self, request: Request) -> Response:
         """Clients probe the base URL with HEAD and GET (design.md 6, Endpoints)."""
         return _json({"name": "rotator", "version": __version__, "endpoints": self._endpoints()})
 
     def _endpoints(self) -> list[str]:
-        served = [route.path for protocol in self.app.world.protocols.values() for route in protocol.routes]
+        served = [route.path for protocol in self.core.world.protocols.values() for route in protocol.routes]
         return [*sorted(served), "/v1/models", "/health", "/ready"]
 
     async def health(self, request: Request) -> Response:
@@ -44,30 +41,31 @@ class Pages:
 
     async def ready(self, request: Request) -> Response:
         """Whether new requests are wanted: not while it shuts down."""
-        stopping = self.app.stopping
+        stopping = self.core.stopping
         return _json({"status": "stopping" if stopping else "ready"}, 503 if stopping else 200)
 
     async def models(self, request: Request) -> Response:
         """The model list in the shape of the protocol that the headers speak of (clients.md 1.6)."""
-        record = self.app.new_record(request.scope)
+        record = self.core.new_record(request.scope)
         try:
             headers = header_map(request.scope["headers"])
-            caller = self.app.admit(request.scope, headers, request.url.query)
+            caller = self.core.admit(request.scope, headers, request.url.query)
             record.client = caller.label
-            listed = await self.app.catalogue.models(self.app.world)
+            listed = await self.core.catalogue.models(self.core.world)
             record.status = 200
             return _json(self._protocol(request).write_models(listed))
         except Refused as refused:
             return await self._refusal(request, refused.error, record)
         finally:
-            self.app.finished(record)
+            self.core.finished(record)
 
     async def not_found(self, request: Request, error: Exception) -> Response:
         path = request.scope["path"]
         if request.headers.get("upgrade", "").lower() == "websocket":
             return await self._told(request, _websocket(), [(b"upgrade", b"HTTP/1.1")])
         message = f"no such endpoint: {request.method} {path[:200]}"
-        if methods := self.app.methods_of(path):
+        routes = [route for protocol in self.core.world.protocols.values() for route in protocol.routes]
+        if methods := tuple(route.method for route in routes if route.path == path):
             return await self._told(request, _method(request.method, path), _allow(methods))
         return await self._told(request, error_of(ErrorKind.NOT_FOUND, message, code="unknown_endpoint"))
 
@@ -77,32 +75,24 @@ class Pages:
         return await self._told(request, _method(request.method, request.scope["path"]), _allow(methods))
 
     async def failed(self, request: Request, error: Exception) -> Response:
-        return await self._told(request, error_of(ErrorKind.SERVER, "the proxy failed on this request", code="internal_error"))
+        failure = error_of(ErrorKind.SERVER, "the proxy failed on this request", code="internal_error")
+        return await self._told(request, failure)
 
     async def _told(self, request: Request, error: NeutralError, extra: HeaderList | None = None) -> Response:
         """An error page with its line; who may not come in learns only that."""
-        record = self.app.new_record(request.scope)
+        record = self.core.new_record(request.scope)
         try:
             headers = header_map(request.scope["headers"])
-            record.client = self.app.admit(request.scope, headers, request.url.query).label
+            record.client = self.core.admit(request.scope, headers, request.url.query).label
         except Refused as refused:
             error, extra = refused.error, None
         try:
             return await self._refusal(request, error, record, extra)
         finally:
-            self.app.finished(record)
+            self.core.finished(record)
 
     def _protocol(self, request: Request) -> ProtocolAdapter:
-        """The protocol that owns the path, else the one whose client this looks like, else the fallback."""
-        protocols = self.app.world.protocols
-        owner = self.app.protocol_name_of(request.scope["path"])
-        if owner is not None:
-            return protocols[owner]
-        headers = dict(request.headers)
-        for protocol in protocols.values():
-            if protocol.recognises(headers):
-                return protocol
-        return self.app.world.loaded.registry.fallback
+        return self.core.protocol_of(request.scope["path"], dict(request.headers))
 
     async def _refusal(
         self, request: Request, error: NeutralError, record: RequestRecord, extra: HeaderList | None = None
@@ -131,7 +121,8 @@ def _json(document: object, status: int = 200) -> Response:
 
 
 def _method(method: str, path: str) -> NeutralError:
-    return error_of(ErrorKind.METHOD, f"{method} is not served on {path[:200]}", code="method_not_allowed", should_retry=False)
+    message = f"{method} is not served on {path[:200]}"
+    return error_of(ErrorKind.METHOD, message, code="method_not_allowed", should_retry=False)
 
 
 def _websocket() -> NeutralError:

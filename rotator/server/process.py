@@ -11,7 +11,7 @@ import contextlib
 import logging
 import signal
 import socket
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any, Final
 
 import uvicorn
@@ -21,6 +21,7 @@ from rotator.contain import contain
 from rotator.errors import ConfigError, PluginError, Problem
 from rotator.server.admit import is_loopback
 from rotator.server.app import App
+from rotator.server.core import Core
 from rotator.server.guard import guarded
 from rotator.server.watch import POLL_SECONDS, stamp
 from rotator.world import World
@@ -60,29 +61,46 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 class _Listener(uvicorn.Server):
-    """uvicorn without its signal handlers: the process has its own."""
+    """uvicorn without its signal handlers: the process has its own.  ``listening`` is set once requests are taken."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.listening.set()
 
     @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:  # type: ignore[override]
+    def capture_signals(self) -> Iterator[None]:
         yield
 
 
 class Process:
-    """Runs one app until it is told to stop.  ``ready`` is called once with the address when requests are taken."""
+    """Runs one proxy until it is told to stop.  ``ready`` is called once with the address when requests are taken."""
 
-    def __init__(self, app: App, bound: socket.socket, reload: Reload, ready: Callable[[str], None]) -> None:
-        self.app = app
+    def __init__(
+        self,
+        core: Core,
+        bound: socket.socket,
+        reload: Reload,
+        ready: Callable[[str], None],
+        *,
+        signals: bool = True,
+    ) -> None:
+        self.core = core
         self.bound = bound
         self._reload = reload
         self._ready = ready
+        self._signals = signals
         self._stop = asyncio.Event()
         self._graceful = False
         self._tasks: set[asyncio.Task[None]] = set()
-        settings = app.world.settings
+        settings = core.world.settings
         self._drain_seconds = settings.get(Timeouts).drain_seconds
         http = guarded(settings.get(Limits).header_bytes, settings.get(Timeouts).header_seconds)
         config = uvicorn.Config(
-            app,  # type: ignore[arg-type]
+            App(core),
             http=http,
             ws="none",
             lifespan="off",
@@ -98,41 +116,51 @@ class Process:
 
     async def run(self) -> None:
         """Serve until a signal comes; everything that was opened is closed."""
+        async with self.running() as url:
+            self._ready(url)
+            await self._stop.wait()
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[str]:
+        """Requests are served inside the block; its value is the address."""
         loop = asyncio.get_running_loop()
-        for number, graceful in ((signal.SIGINT, False), (signal.SIGTERM, True)):
-            loop.add_signal_handler(number, self.stop, graceful)
-        if hasattr(signal, "SIGHUP"):
-            loop.add_signal_handler(signal.SIGHUP, self._spawn, "reload", self._reload_once)
+        if self._signals:
+            self._take_signals(loop)
         try:
-            await self.app.startup()
+            await self.core.startup()
             serving = loop.create_task(self._listener.serve(sockets=[self.bound]), name="listener")
             serving.add_done_callback(lambda _: self._stop.set())
             self._spawn("watch", self._watch)
-            await self._until_listening(serving)
-            self._ready(address(self.bound))
-            await self._stop.wait()
-            await self._end(serving)
+            await self._listener.listening.wait()
+            try:
+                yield address(self.bound)
+            finally:
+                await self._end(serving)
         finally:
             for task in tuple(self._tasks):
                 task.cancel()
-            await self.app.shutdown()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self.core.shutdown()
             self.bound.close()
 
-    async def _until_listening(self, serving: asyncio.Task[None]) -> None:
-        while not self._listener.started and not serving.done():
-            await asyncio.sleep(0)
+    def _take_signals(self, loop: asyncio.AbstractEventLoop) -> None:
+        loop.add_signal_handler(signal.SIGINT, self.stop, False)
+        loop.add_signal_handler(signal.SIGTERM, self.stop, True)
+        if hasattr(signal, "SIGHUP"):
+            loop.add_signal_handler(signal.SIGHUP, self._spawn, "reload", self._reload_once)
 
     def stop(self, graceful: bool) -> None:
-        """End; gracefully only if nothing has asked for less before."""
+        """End; a second signal does not wait any longer."""
+        if self._stop.is_set():
+            self.core.idle.set()
         self._graceful = graceful and not self._stop.is_set()
         self._stop.set()
 
     async def _end(self, serving: asyncio.Task[None]) -> None:
-        self.app.stopping = True
-        deadline = asyncio.get_running_loop().time() + self._drain_seconds
-        while self._graceful and self.app.running and asyncio.get_running_loop().time() < deadline:
-            await asyncio.sleep(0.05)
-        self.app.end_requests()
+        self.core.stopping = True
+        if self._graceful:
+            await self.core.drained(self._drain_seconds)
+        self.core.end_requests()
         self._listener.should_exit = True
         await serving
 
@@ -157,18 +185,18 @@ class Process:
                 await self._reload_once()
 
     def _stamp(self) -> object:
-        settings = self.app.world.settings
+        settings = self.core.world.settings
         return stamp(settings.watched, settings.plugins)
 
     async def _reload_once(self) -> None:
         """Read everything again; the old generation stays where the new one cannot be used."""
         try:
-            world = self._reload(self.app.world)
+            world = self._reload(self.core.world)
             check_bind(world)
         except (ConfigError, PluginError) as error:
             log.error("configuration not reloaded, nothing changed:\n%s", error)
             return
-        await self.app.adopt(world)
+        await self.core.adopt(world)
         keys = sum(map(len, world.credentials.values()))
         log.warning("configuration reloaded: generation %d, %d keys", world.generation, keys)
 

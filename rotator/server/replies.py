@@ -49,7 +49,7 @@ async def send_body(send: Send, status: int, headers: HeaderList, body: bytes) -
 
 
 def wait_headers(error: NeutralError) -> HeaderList:
-    """``retry-after`` in whole seconds, rounded up, and in milliseconds; ``x-should-retry``.  Source: protocols.md 1.9."""
+    """``retry-after`` in whole seconds, rounded up, and in ms; ``x-should-retry``.  Source: protocols.md 1.9."""
     headers: HeaderList = []
     if error.retry_after_seconds is not None:
         headers.append((b"retry-after", b"%d" % max(1, math.ceil(error.retry_after_seconds))))

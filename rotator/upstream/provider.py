@@ -80,7 +80,7 @@ class ProfileDeclaration:
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """The keys of a provider's YAML file.  The top-level protocol and base are a profile too, named after the protocol."""
+    """The keys of a provider's YAML file.  Top-level protocol and base are a profile too, named after the protocol."""
 
     name: str
     protocol: str

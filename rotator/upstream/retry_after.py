@@ -16,13 +16,17 @@ from typing import Any, Final
 LONGEST_SECONDS: Final = 31 * 86_400.0
 
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|us|µs|ns|d|h|m|s)")
-_UNIT_SECONDS: Final = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+_LONG_UNITS: Final = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0}
+_UNIT_SECONDS: Final = {**_LONG_UNITS, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 _NUMBER: Final = re.compile(r"\d{1,12}(?:\.\d{1,12})?\Z")
 _TEXT: Final = re.compile(
-    r"\b(?:retry in|try again in|retry after|reset after|resets in)\s+((?:\d+(?:\.\d+)?\s?(?:ms|d|h|m|s)[a-z]*\s?){1,4})",
+    r"\b(?:retry in|try again in|retry after|reset after|resets in)\s+"
+    r"((?:\d+(?:\.\d+)?\s?(?:ms|d|h|m|s)[a-z]*\s?){1,4})",
     re.IGNORECASE,
 )
-_WORDY: Final = re.compile(r"(\d+(?:\.\d+)?)\s?(ms|milliseconds?|d|days?|h|hours?|m|min|minutes?|s|sec|seconds?)\b", re.I)
+_WORDY: Final = re.compile(
+    r"(\d+(?:\.\d+)?)\s?(ms|milliseconds?|d|days?|h|hours?|m|min|minutes?|s|sec|seconds?)\b", re.IGNORECASE
+)
 
 
 def capped(seconds: float) -> float | None:

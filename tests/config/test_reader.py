@@ -108,6 +108,7 @@ def test_an_absolute_path_stays() -> None:
         ({}, "name: missing"),
         ({"name": None}, "name: expected text, found nothing"),
         ({"name": 5}, "name: expected text, found 5"),
+        ({"name": {}}, "name: expected text, found a mapping"),
         ({"name": "x", "floors": 0}, "floors: expected a whole number from 1 to 5, found 0"),
         ({"name": "x", "floors": 6}, "floors: expected a whole number from 1 to 5, found 6"),
         ({"name": "x", "floors": "2"}, "floors: expected a whole number from 1 to 5, found '2'"),

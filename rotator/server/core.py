@@ -1,0 +1,158 @@
+"""What belongs to the process rather than to a request: world, pool, transport, providers' life, the open requests."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import secrets
+import sys
+from collections.abc import Mapping
+from typing import Any, Final, Protocol, TextIO
+
+from rotator import __version__
+from rotator.config.schema import Limits, Server, Timeouts
+from rotator.contain import contain
+from rotator.contracts import Caller, Clock, ProtocolAdapter, Provider, Runtime
+from rotator.credentials.pool import Pool
+from rotator.exchange.record import RequestRecord
+from rotator.exchange.trip import Means
+from rotator.neutral.error import ErrorKind, NeutralError, error_of
+from rotator.server.admit import Gate
+from rotator.server.catalogue import Catalogue
+from rotator.server.clock import SystemClock
+from rotator.server.fetching import fetcher
+from rotator.server.lines import RequestLines
+from rotator.wire.transport import Transport, TransportSettings
+from rotator.world import World
+
+SHUTTING_DOWN: Final = error_of(ErrorKind.OVERLOADED, "the proxy is shutting down", code="shutting_down")
+
+
+class Endable(Protocol):
+    """A request that is being served."""
+
+    def end(self, error: NeutralError) -> None:
+        """Stop it with an error for its client."""
+        ...
+
+
+class Core:
+    """One proxy without its routes.  ``startup`` and ``shutdown`` are called around its life; ``adopt`` on reload."""
+
+    def __init__(
+        self, world: World, *, clock: Clock | None = None, strict: bool = False, out: TextIO | None = None
+    ) -> None:
+        self.world = world
+        self.clock = clock or SystemClock()
+        self.pool = Pool(self.clock, strict=strict)
+        self.pool.reconcile(world.credentials)
+        self.transport = Transport(_transport_settings(world))
+        self.means = Means(self.pool, self.transport, self.clock)
+        self.runtime = Runtime(world.protocols, fetcher(self.transport, world.proxies))
+        self.catalogue = Catalogue(self.clock, lambda: self.runtime)
+        self.lines = RequestLines(out or sys.stdout, as_json=world.settings.get(Server).log == "json")
+        self.running: set[Endable] = set()
+        self.stopping = False
+        self.idle = asyncio.Event()
+        self._gate = Gate(world.settings.client_keys)
+        self._started: dict[str, Provider] = {}
+        self._numbers = itertools.count(1)
+        self._prefix = secrets.token_hex(4)
+
+    def admit(self, scope: Mapping[str, Any], headers: Mapping[str, str], query: str) -> Caller:
+        """Who calls.  Raises Refused."""
+        client = scope.get("client")
+        return self._gate.admit(headers, query, client[0] if client else None)
+
+    def new_record(self, scope: Mapping[str, Any]) -> RequestRecord:
+        request_id = f"req_{self._prefix}{next(self._numbers):08x}"
+        clock = self.clock
+        return RequestRecord(
+            request_id, clock.time(), clock.monotonic(), method=scope["method"], path=scope["path"]
+        )
+
+    def finished(self, record: RequestRecord) -> None:
+        """A request is over: its line."""
+        with contain("the request line"):
+            self.lines.add(record, (self.clock.monotonic() - record.started) * 1_000)
+
+    async def startup(self) -> None:
+        """Make the session and start the providers that have a key; nothing touches the network."""
+        self.transport.start()
+        await self._start_providers()
+
+    async def _start_providers(self) -> None:
+        for name in self.world.credentials:
+            provider = self.world.providers[name]
+            if name not in self._started:
+                self._started[name] = provider
+                await provider.start(self.runtime)
+
+    async def adopt(self, world: World) -> None:
+        """Swap in a new generation; requests under way keep theirs.  Settings of sockets need a restart."""
+        self.world = world
+        self.pool.reconcile(world.credentials)
+        self._gate = Gate(world.settings.client_keys)
+        self.runtime = Runtime(world.protocols, fetcher(self.transport, world.proxies))
+        await self._start_providers()
+
+    def enter(self, request: Endable) -> None:
+        """A request begins."""
+        self.running.add(request)
+
+    def leave(self, request: Endable) -> None:
+        """A request is over."""
+        self.running.discard(request)
+        if self.stopping and not self.running:
+            self.idle.set()
+
+    async def drained(self, seconds: float) -> None:
+        """Refuse new requests and wait until none is left, or ``idle`` is set, at most so long."""
+        self.stopping = True
+        if self.running:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self.idle.wait()
+
+    def end_requests(self, error: NeutralError = SHUTTING_DOWN) -> None:
+        """Stop every request: open streams get their protocol's in-band error."""
+        self.stopping = True
+        for running in tuple(self.running):
+            running.end(error)
+
+    async def shutdown(self) -> None:
+        """Close what startup opened, also after a start that failed half-way."""
+        self.stopping = True
+        for name, provider in self._started.items():
+            with contain(f"closing provider {name}"):
+                await provider.aclose()
+        self._started.clear()
+        await self.transport.aclose()
+        self.lines.flush()
+
+    def protocol_of(self, path: str, headers: Mapping[str, str]) -> ProtocolAdapter:
+        """The protocol that owns a path, else the one whose client this looks like, else the fallback."""
+        protocols = self.world.protocols.values()
+        owners = [one for one in protocols if any(route.path == path for route in one.routes)]
+        alike = owners or [one for one in protocols if one.recognises(headers)]
+        return alike[0] if alike else self.world.loaded.registry.fallback
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {__version__}, generation {self.world.generation}, {len(self.running)} running>"
+
+
+def _transport_settings(world: World) -> TransportSettings:
+    settings = world.settings
+    timeouts = settings.get(Timeouts)
+    certificates = settings.environment.get("SSL_CERT_FILE")
+    return TransportSettings(
+        timeouts.connect_seconds,
+        timeouts.read_streaming_seconds,
+        timeouts.read_non_streaming_seconds,
+        settings.get(Limits).response_body_bytes,
+        settings.get(Server).trust_env,
+        certificates.value.reveal() if certificates else None,
+    )
+
+
