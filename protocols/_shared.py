@@ -44,13 +44,10 @@ def text(value: Any) -> str | None:
     return value[:MESSAGE_LIMIT] if isinstance(value, str) and value else None
 
 
-def count(container: Any, *path: str) -> int:
-    """A token count in nested objects; 0 where it is absent, null, negative or no integer."""
-    for name in path:
-        if not isinstance(container, dict):
-            return 0
-        container = container.get(name)
-    return container if isinstance(container, int) and not isinstance(container, bool) and container > 0 else 0
+def count(container: Any, name: str) -> int:
+    """A token count in an object; 0 where it is absent, null, negative, no integer, or there is no object."""
+    value = container.get(name) if type(container) is dict else 0
+    return value if type(value) is int and value > 0 else 0
 
 
 def estimated(call: Call, output_tokens: int) -> Usage:

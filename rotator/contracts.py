@@ -7,8 +7,8 @@ A member stands here because the engine calls it; a test walks the code and fail
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final, Literal, Protocol
+from dataclasses import dataclass
+from typing import Any, Final, Literal, NamedTuple, Protocol
 
 from rotator.neutral.error import NeutralError
 from rotator.neutral.secret import Secret
@@ -41,9 +41,10 @@ class Caller:
     label: str
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """A client's request, accepted and parsed once.
+
+    Data made for every request is a named tuple here: as immutable as a frozen dataclass, at a fifth of its price.
 
     ``headers`` are lower-case, repeated ones joined by ", ". ``body`` is what the client sent, ``json`` the same
     parsed (always an object). ``query`` is raw, without "?".
@@ -58,8 +59,7 @@ class Call:
     json: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(NamedTuple):
     """What routing needs of a request: the model as the client named it, and whether a stream is asked for."""
 
     model: str
@@ -321,8 +321,7 @@ class Target:
     model: str
 
 
-@dataclass(frozen=True, slots=True)
-class Needs:
+class Needs(NamedTuple):
     """What a lease must satisfy. ``pin`` is a label that the client asked for; ``tried`` are credential ids used up.
 
     ``session`` places the request (rendezvous hash) so that a conversation stays on one key and its prompt cache.
@@ -330,11 +329,10 @@ class Needs:
 
     session: str | None = None
     pin: str | None = None
-    tried: frozenset[str] = field(default_factory=frozenset)
+    tried: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How an attempt ended, told to the pool once.
 
     ok: completion evidence was seen. failed: ``verdict`` says why. cancelled: the client left; nobody's fault.

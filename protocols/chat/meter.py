@@ -24,9 +24,10 @@ def usage_of(usage: Any) -> Usage | None:
     if not isinstance(usage, dict):
         return None
     prompt, completion = count(usage, "prompt_tokens"), count(usage, "completion_tokens")
-    read = count(usage, "prompt_tokens_details", "cached_tokens") or count(usage, "prompt_cache_hit_tokens")
-    written = count(usage, "prompt_tokens_details", "cache_write_tokens")
-    reasoning = count(usage, "completion_tokens_details", "reasoning_tokens")
+    of_input, of_output = usage.get("prompt_tokens_details"), usage.get("completion_tokens_details")
+    read = count(of_input, "cached_tokens") or count(usage, "prompt_cache_hit_tokens")
+    written = count(of_input, "cache_write_tokens")
+    reasoning = count(of_output, "reasoning_tokens")
     outside = reasoning > 0 and count(usage, "total_tokens") == prompt + completion + reasoning
     return Usage(
         input_fresh=max(0, prompt - read - written),
@@ -65,6 +66,9 @@ class ChatMeter:
             self._deltas += block.count(b'"delta"')
             return len(block)
         for frame, start, end in located(block):
+            if signals.visible and _plain(frame.data):
+                self._deltas += 1
+                continue
             self._frame(frame)
             if signals.error is not None:
                 return start

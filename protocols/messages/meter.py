@@ -17,7 +17,7 @@ def usage_of(usage: Any) -> Usage | None:
     if not isinstance(usage, dict):
         return None
     output = count(usage, "output_tokens")
-    thinking = min(output, count(usage, "output_tokens_details", "thinking_tokens"))
+    thinking = min(output, count(usage.get("output_tokens_details"), "thinking_tokens"))
     return Usage(
         input_fresh=count(usage, "input_tokens"),
         cache_read=count(usage, "cache_read_input_tokens"),
@@ -53,10 +53,13 @@ class MessagesMeter:
         signals = self.signals
         if signals.ended or signals.error is not None:
             return 0
-        if signals.visible and b"message_" not in block and b'"error"' not in block:
+        if signals.visible and _plain(block):
             self._deltas += block.count(b"event: content_block_delta")
             return len(block)
         for frame, start, end in located(block):
+            if signals.visible and _plain(frame.data):
+                self._deltas += 1
+                continue
             self._frame(frame)
             if signals.error is not None:
                 return start
@@ -131,3 +134,8 @@ class MessagesMeter:
         """anthropic-ts fails without ``message_stop``.  Source: protocols.md 4.5."""
         self._close()
         return b"" if self.signals.ended else STOP
+
+
+def _plain(block: bytes) -> bool:
+    """Whether frames are about content only.  Both words are in event types; in model text they cost one parse."""
+    return b"message_" not in block and b'"error"' not in block

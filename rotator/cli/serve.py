@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import importlib
 import socket
 import sys
 from collections.abc import Callable
-from typing import cast
+from typing import Final, cast
 
 from rotator import __version__
 from rotator.cli.common import flags_of, make_world, set_up_logging, tell_problems, tell_warnings
@@ -20,6 +21,9 @@ from rotator.server.core import Core
 from rotator.server.process import Process, bind, check_bind
 from rotator.wire.jsontext import dumps
 from rotator.world import World
+
+#: Allocations before the youngest generation is collected, then collections before the next ones are.
+GC_THRESHOLD: Final = (10_000, 20, 20)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -54,6 +58,10 @@ async def _serve(world: World, flags: Flags, bound: socket.socket) -> None:
     core = Core(world)
 
     def ready(address: str) -> None:
+        # What was made so far stays; requests make many short-lived objects and hardly a cycle. Both settings
+        # together take a fifth off the CPU time of a small request (benchmarks, "relay").
+        gc.freeze()
+        gc.set_threshold(*GC_THRESHOLD)
         print(banner(core.world, address), flush=True)
 
     await Process(core, bound, lambda before: make_world(flags, before), ready).run()

@@ -14,8 +14,9 @@ from rotator.exchange.answer import Answer, RawStream
 from rotator.exchange.plan import Plan, names
 from rotator.neutral.error import ErrorKind, error_of
 from rotator.neutral.redact import Redactor
+from rotator.wire.deadline import Deadline
 from rotator.wire.jsontext import NotJson, loads
-from rotator.wire.transport import Reply, Transport
+from rotator.wire.transport import Reply, Transport, failed
 
 
 class AttemptFailed(Exception):
@@ -40,8 +41,29 @@ class Attempt:
     ended: Callable[[Outcome, int], None]
     status: int = 0
 
-    async def open(self, transport: Transport) -> Answer:
-        """Send, and wait until there is something to show.  Raises AttemptFailed; settles on cancellation too."""
+    async def open(self, transport: Transport, seconds: float) -> Answer:
+        """Send, and wait until there is something to show, at most so long.
+
+        Raises AttemptFailed; settles on cancellation too.
+        """
+        try:
+            with Deadline(seconds):
+                return await self._open(transport)
+        except TimeoutError as late:
+            silent = failed(ErrorKind.UPSTREAM_TIMEOUT, "upstream: no answer in time", "sent", "read_timeout")
+            raise self._over(silent) from late
+        except UpstreamFailed as cause:
+            raise self._over(cause) from cause
+        except BaseException:
+            self._settle(Outcome("cancelled"))
+            raise
+
+    def _over(self, cause: UpstreamFailed) -> AttemptFailed:
+        verdict = self._judge(cause)
+        self._settle(Outcome("failed", verdict))
+        return AttemptFailed(cause, verdict)
+
+    async def _open(self, transport: Transport) -> Answer:
         reply: Reply | None = None
         try:
             outgoing = self.plan.outgoing(self.call, self.lease.credential, self.envelope.streaming)
@@ -52,16 +74,9 @@ class Attempt:
             if self.envelope.streaming:
                 return await self._stream(reply)
             return await self._whole(reply)
-        except UpstreamFailed as failed:
-            if reply is not None:
-                reply.close()
-            verdict = self._judge(failed)
-            self._settle(Outcome("failed", verdict))
-            raise AttemptFailed(failed, verdict) from failed
         except BaseException:
             if reply is not None:
                 reply.close()
-            self._settle(Outcome("cancelled"))
             raise
 
     async def _refused(self, reply: Reply) -> UpstreamFailed:
@@ -121,11 +136,11 @@ class Attempt:
                 headers.append((name.encode("latin-1", "replace"), value.encode("latin-1", "replace")))
         return headers
 
-    def _judge(self, failed: UpstreamFailed) -> Verdict:
+    def _judge(self, cause: UpstreamFailed) -> Verdict:
         """The provider's word on a failure; what never was an answer is marked so, it clears no rejection."""
-        status = failed.error.status if failed.stage == "answered" else 0
-        verdict = self.plan.provider.classify(failed.error, status, failed.headers)
-        return verdict if failed.stage == "answered" else replace(verdict, source="transport")
+        status = cause.error.status if cause.stage == "answered" else 0
+        verdict = self.plan.provider.classify(cause.error, status, cause.headers)
+        return verdict if cause.stage == "answered" else replace(verdict, source="transport")
 
     def _settle(self, outcome: Outcome) -> None:
         self.lease.settle(outcome)

@@ -9,6 +9,7 @@ from typing import Final
 from rotator import __version__
 from rotator.contracts import Call, Credential, Lane, Operation, Profile, ProtocolAdapter, Provider, Target
 from rotator.errors import Refused
+from rotator.exchange.record import Way
 from rotator.neutral.error import ErrorKind, error_of
 from rotator.neutral.secret import Secret
 from rotator.wire.splice import splice_model
@@ -33,6 +34,12 @@ class HeaderPass:
         self._exact = frozenset(name for name in listed if not name.endswith("*"))
         self._prefixes = tuple(name[:-1] for name in listed if name.endswith("*"))
 
+    def pick_from(self, headers: Mapping[str, str]) -> dict[str, str]:
+        """The same of a mapping, by asking for each name where none is a prefix."""
+        if self._prefixes:
+            return dict(self.pick(headers.items()))
+        return {name: headers[name] for name in self._exact if name in headers}
+
     def pick(self, headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
         """The pairs that may pass."""
         exact, prefixes = self._exact, self._prefixes
@@ -54,20 +61,24 @@ class Plan:
     request_pass: HeaderPass
     reply_pass: HeaderPass
     proxy: Secret | None
+    way: Way
+    _base: dict[str, str]
+    _urls: dict[bool, str]
 
     def outgoing(self, call: Call, credential: Credential, streaming: bool) -> Outgoing:
         """The request for one credential: the client's bytes with the model's name, and headers from allow-lists.
 
         Later headers win: our own, the protocol's defaults, the client's, the provider's and the credential's.
         """
-        headers: dict[str, str] = dict(_OWN_HEADERS)
-        headers.update(self.protocol.default_headers)
-        headers.update(self.request_pass.pick(call.headers.items()))
+        headers = self._base.copy()
+        headers.update(self.request_pass.pick_from(call.headers))
         headers.update(self.provider.authorise(credential))
-        path = self.protocol.upstream_path(self.operation, self.target.model, streaming)
-        url = self.provider.address(self.profile, path, "")
+        url = self._urls.get(streaming)
+        if url is None:
+            path = self.protocol.upstream_path(self.operation, self.target.model, streaming)
+            url = self._urls[streaming] = self.provider.address(self.profile, path, "")
         body = splice_model(call.body, self.target.model)
-        return Outgoing("POST", url, tuple(headers.items()), body, streaming, self.proxy)
+        return Outgoing("POST", url, headers, body, streaming, self.proxy)
 
 
 def make_plan(
@@ -97,7 +108,17 @@ def make_plan(
         HeaderPass(protocol.request_headers),
         HeaderPass(protocol.reply_headers),
         proxies.get(provider.name),
+        _way("raw", target),
+        {**dict(_OWN_HEADERS), **dict(protocol.default_headers)},
+        {},
     )
+
+
+def _way(lane: Lane, target: Target) -> Way:
+    """Names were validated: they can stand in headers."""
+    told = (("lane", lane), ("provider", target.provider), ("model", target.model))
+    headers = tuple((f"x-rotator-{name}".encode(), value.encode("latin-1", "replace")) for name, value in told)
+    return Way(lane, target.provider, target.model, headers)
 
 
 def required_lane(headers: Mapping[str, str], plan: Plan) -> None:

@@ -7,6 +7,16 @@ from dataclasses import dataclass
 from rotator.neutral.usage import Usage
 
 
+@dataclass(frozen=True, slots=True)
+class Way:
+    """Where a request went, the same for all that go there; ``headers`` tell the client."""
+
+    lane: str
+    provider: str
+    model: str
+    headers: tuple[tuple[bytes, bytes], ...]
+
+
 @dataclass(slots=True)
 class RequestRecord:
     """Filled while the request goes its way.  ``started`` is monotonic, ``at`` unix seconds.
@@ -21,10 +31,8 @@ class RequestRecord:
     method: str = ""
     path: str = ""
     model: str = ""
-    provider: str = ""
-    upstream_model: str = ""
+    way: Way | None = None
     label: str = ""
-    lane: str = ""
     status: int = 0
     attempts: int = 0
     usage: Usage | None = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -54,32 +53,22 @@ class Trip:
         self.call = call
         self.caller = caller
         self.record = record
+        self.deadline = 0.0
 
     async def open(self, protocol: ProtocolAdapter) -> Answer:
         """The first answer worth showing.  Raises Refused with what the client is to be told."""
         envelope = protocol.peek(self.call)
         self.record.model = envelope.model
         targets = self.world.router.resolve(envelope.model, protocol.name)
-        deadline = self.world.settings.get(Timeouts).global_seconds
-        try:
-            async with asyncio.timeout(deadline):
-                return await self._targets(protocol, envelope, targets)
-        except TimeoutError:
-            message = f"no upstream answered within {deadline:g} s"
-            raise Refused(error_of(ErrorKind.UPSTREAM_TIMEOUT, message, code="deadline")) from None
-
-    async def _targets(self, protocol: ProtocolAdapter, envelope: Envelope, targets: tuple[Target, ...]) -> Answer:
-        allowed = targets[: self.world.settings.get(Retry).max_targets]
+        self.deadline = self.means.clock.monotonic() + self.world.settings.get(Timeouts).global_seconds
         error: NeutralError | None = None
-        for target in allowed:
+        for target in targets[: self.world.settings.get(Retry).max_targets]:
             plan = self.world.plan(self.call.operation, protocol, target)
             required_lane(self.call.headers, plan)
             try:
                 return await self._credentials(plan, envelope, Progress())
-            except UpstreamFailed as failed:
+            except (UpstreamFailed, NoCredential) as failed:
                 error = failed.error
-            except NoCredential as none:
-                error = none.error
         raise Refused(error or error_of(ErrorKind.NOT_FOUND, f"model {envelope.model!r} leads nowhere"))
 
     async def _credentials(self, plan: Plan, envelope: Envelope, progress: Progress) -> Answer:
@@ -87,8 +76,11 @@ class Trip:
         retry = self.world.settings.get(Retry)
         session = self._session(plan)
         pin = self.call.headers.get(PIN_HEADER)
-        self._check_pin(plan, pin)
+        if pin is not None:
+            self._check_pin(plan, pin)
         while True:
+            if self.means.clock.monotonic() >= self.deadline:
+                raise _too_late(self.world.settings.get(Timeouts).global_seconds)
             try:
                 lease = await self.means.pool.lease(plan.target, Needs(session, pin, frozenset(progress.tried)))
             except NoCredential as none:
@@ -96,14 +88,13 @@ class Trip:
                     continue
                 raise _told(none, progress.last) from none
             self.record.attempts += 1
-            self.record.provider, self.record.upstream_model = plan.target.provider, plan.target.model
-            self.record.label, self.record.lane = lease.credential.label, plan.lane
+            self.record.way, self.record.label = plan.way, lease.credential.label
             ended = self._observer(plan.target, lease.credential.id)
             attempt = Attempt(
                 plan, self.call, envelope, lease, self.world.settings.get(Limits), self.world.redactor, ended
             )
             try:
-                return await attempt.open(self.means.transport)
+                return await attempt.open(self.means.transport, self._left(envelope.streaming))
             except AttemptFailed as failed:
                 progress.last = failed
                 progress.tried.add(lease.credential.id)
@@ -114,10 +105,17 @@ class Trip:
                 if decide(failed.verdict, progress.counted, retry.max_attempts) is Action.STOP:
                     raise failed.cause from None
 
+    def _left(self, streaming: bool) -> float:
+        """Seconds for the next attempt: silence has its limit, and all attempts together have one."""
+        silence = self.means.transport.settings.connect_seconds + self.means.transport.idle_seconds(streaming)
+        return min(silence, self.deadline - self.means.clock.monotonic())
+
     async def _waited(self, none: NoCredential, progress: Progress, retry: Retry) -> bool:
         """Wait once for the earliest end of a short limit; keys that were only limited may then be asked again."""
         wait = none.free_in_seconds
         if progress.waited or wait is None or wait > retry.small_cooldown_seconds:
+            return False
+        if self.means.clock.monotonic() + wait >= self.deadline:
             return False
         progress.waited = True
         await self.means.clock.sleep(wait + 0.001)
@@ -131,9 +129,9 @@ class Trip:
         trusted = self.world.settings.get(Sessions).trusted_fields
         return identify(self.caller, self.call.headers, lambda: plan.protocol.session_hints(self.call), trusted)
 
-    def _check_pin(self, plan: Plan, pin: str | None) -> None:
+    def _check_pin(self, plan: Plan, pin: str) -> None:
         known = [one.label for one in self.world.credentials.get(plan.target.provider, ())]
-        if pin is not None and pin not in known:
+        if pin not in known:
             message = f"{PIN_HEADER}: {plan.target.provider} has no key labelled {pin[:80]!r}"
             raise Refused(error_of(ErrorKind.BAD_REQUEST, message, param=PIN_HEADER, should_retry=False))
 
@@ -149,6 +147,11 @@ class Trip:
                 tell(observers, AttemptSeen(record.request_id, target, credential, number, status, seconds, outcome))
 
         return ended
+
+
+def _too_late(seconds: float) -> Refused:
+    message = f"no upstream answered within {seconds:g} s (timeouts.global)"
+    return Refused(error_of(ErrorKind.UPSTREAM_TIMEOUT, message, code="deadline"))
 
 
 def _told(none: NoCredential, last: AttemptFailed | None) -> UpstreamFailed | NoCredential:

@@ -14,6 +14,8 @@ from rotator.errors import Refused
 from rotator.neutral.error import ErrorKind, error_of
 
 MODEL_NAME: Final = re.compile(r"[A-Za-z0-9._~:@/+-]{1,256}\Z")
+#: Names whose way is remembered.
+KNOWN_LIMIT: Final = 2048
 _ALIAS: Final = re.compile(r"[^A-Za-z0-9]")
 
 
@@ -38,6 +40,7 @@ class Router:
         self._providers = providers
         self._usable = frozenset(usable)
         self._routes = tuple(routes)
+        self._known: dict[tuple[str, str], tuple[Target, ...]] = {}
         self._listed: dict[str, list[str]] = {}
         for name in sorted(self._usable):
             for model in providers[name].listed:
@@ -48,6 +51,15 @@ class Router:
 
         Raises Refused naming the model: 400 for what is no name, 404 for what leads nowhere.
         """
+        known = self._known.get((model, protocol))
+        if known is None:
+            known = self._resolved(model, protocol)
+            if len(self._known) >= KNOWN_LIMIT:
+                self._known.clear()  # names come from clients; the memory must not grow with them
+            self._known[model, protocol] = known
+        return known
+
+    def _resolved(self, model: str, protocol: str) -> tuple[Target, ...]:
         if not MODEL_NAME.match(model) or ".." in model:
             message = f"model: {model[:80]!r} is no model name"
             raise Refused(error_of(ErrorKind.BAD_REQUEST, message, param="model", should_retry=False))

@@ -6,6 +6,7 @@ Sources: protocols.md 1.7 (carriers, first hit wins), faults.md 2 (rows 3, 9, 10
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from hashlib import sha256
 from hmac import compare_digest
 from ipaddress import ip_address
@@ -85,15 +86,29 @@ class Gate:
 
     def _local(self, headers: Mapping[str, str], client: str | None) -> Caller:
         """Without a key: loopback peer, loopback Host (no rebound name), no page of another origin."""
-        if client is None or not is_loopback(client):
-            raise Refused(_forbidden("without PROXY_API_KEY only this machine may ask"))
-        host = headers["host"]
-        if not is_loopback(_host_of(host)):
-            raise Refused(_forbidden("host: without PROXY_API_KEY only a loopback address or localhost may be asked"))
-        origin = headers.get("origin")
-        if origin is not None and not is_loopback(urlsplit(origin).hostname or ""):
-            raise Refused(_forbidden("origin: without PROXY_API_KEY pages of other origins may not ask"))
+        problem = foreign(client, headers["host"], headers.get("origin"))
+        if problem is not None:
+            raise Refused(error_of(ErrorKind.PERMISSION, problem, should_retry=False))
         return LOCAL
+
+
+@lru_cache(maxsize=1024)
+def foreign(client: str | None, host: str, origin: str | None) -> str | None:
+    """Why a request is not of this machine, None if it is."""
+    if client is None or not is_loopback(client):
+        return "without PROXY_API_KEY only this machine may ask"
+    if not is_loopback(_host_of(host)):
+        return "host: without PROXY_API_KEY only a loopback address or localhost may be asked"
+    if origin is not None and not is_loopback(_origin_host(origin)):
+        return "origin: without PROXY_API_KEY pages of other origins may not ask"
+    return None
+
+
+def _origin_host(origin: str) -> str:
+    try:
+        return urlsplit(origin).hostname or ""
+    except ValueError:
+        return ""
 
 
 def _host_of(host: str) -> str:
@@ -117,7 +132,3 @@ def is_loopback(host: str) -> bool:
 
 def _unauthorised(message: str) -> NeutralError:
     return error_of(ErrorKind.AUTH, message, should_retry=False)
-
-
-def _forbidden(message: str) -> NeutralError:
-    return error_of(ErrorKind.PERMISSION, message, should_retry=False)

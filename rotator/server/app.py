@@ -6,7 +6,7 @@ Starlette's router (its endpoint layer costs 30 microseconds a request: performa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any
 
 from starlette.applications import Starlette
@@ -40,9 +40,7 @@ class App:
             exception_handlers={404: pages.not_found, 405: pages.not_allowed, 500: pages.failed},
         )
 
-    async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> Awaitable[None]:
+        """Not a coroutine function itself: one frame less for every step of every request."""
         exchange = self._exchanges.get((scope.get("method", ""), scope.get("path", "")))
-        if exchange is not None:
-            await exchange(scope, receive, send)
-        else:
-            await self._web(dict(scope), receive, send)
+        return exchange(scope, receive, send) if exchange else self._web(dict(scope), receive, send)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any
 
 from rotator.errors import Refused
 from rotator.neutral.error import ErrorKind, error_of
 from rotator.server.hangup import Receive
+from rotator.wire.deadline import Deadline
 from rotator.wire.jsontext import NotJson, loads
 
 
@@ -16,8 +16,8 @@ class ClientGone(Exception):
     """The client left before its request was whole."""
 
 
-async def read_body(receive: Receive, headers: Mapping[str, str], limit_bytes: int, seconds: float) -> bytes:
-    """The whole body.  Raises Refused (413, 415, 408) or ClientGone."""
+async def read_body(receive: Receive, headers: Mapping[str, str], limit_bytes: int, seconds: float | None) -> bytes:
+    """The whole body; ``seconds`` None where it has arrived already.  Raises Refused (413, 415, 408) or ClientGone."""
     coding = headers.get("content-encoding", "identity").strip().lower()
     if coding not in ("identity", ""):
         message = f"content-encoding: {coding[:40]!r} is not supported, send the body as it is"
@@ -25,8 +25,10 @@ async def read_body(receive: Receive, headers: Mapping[str, str], limit_bytes: i
     length = headers.get("content-length", "")
     if length.isdigit() and int(length) > limit_bytes:
         raise too_large(limit_bytes)
+    if seconds is None:
+        return await _collect(receive, limit_bytes)
     try:
-        async with asyncio.timeout(seconds):
+        with Deadline(seconds):
             return await _collect(receive, limit_bytes)
     except TimeoutError:
         message = f"the request's body did not come within {seconds:g} s"

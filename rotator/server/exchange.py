@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any, Final
 
 from rotator.config.schema import Limits, Timeouts
@@ -17,7 +17,7 @@ from rotator.neutral.error import ErrorKind, NeutralError, error_of
 from rotator.server.admit import header_map
 from rotator.server.bodies import ClientGone, parse_object, read_body
 from rotator.server.core import Core
-from rotator.server.hangup import HangupWatch, Receive
+from rotator.server.hangup import HangupWatch, Receive, connection_of
 from rotator.server.replies import PRIVATE, STREAMED, Send, send_body, send_error, told
 
 log = logging.getLogger(__name__)
@@ -36,12 +36,8 @@ class Exchange:
         self.protocol = protocol
         self.route = route
 
-    async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
-        record = self.core.new_record(scope)
-        try:
-            await Running(self, record, scope, send).run(receive)
-        finally:
-            self.core.finished(record)
+    def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> Awaitable[None]:
+        return Running(self, self.core.new_record(scope), scope, send).run(receive)
 
 
 class Running:
@@ -83,6 +79,7 @@ class Running:
             self.core.leave(self)
             if self.answer is not None and self.answer.stream is not None:
                 self.answer.stream.close()
+            self.core.finished(self.record)
 
     async def _serve(self, receive: Receive) -> None:
         headers = header_map(self.scope["headers"])
@@ -93,10 +90,11 @@ class Running:
             raise Refused(error_of(ErrorKind.OVERLOADED, "the proxy is shutting down", code="shutting_down"))
         settings = self.world.settings
         limit, seconds = settings.get(Limits).request_body_bytes, settings.get(Timeouts).body_seconds
-        body = await read_body(receive, headers, limit, seconds)
+        connection = connection_of(self.scope)
+        body = await read_body(receive, headers, limit, None if connection.whole else seconds)
         operation = self.route.operation
         call = Call(self.protocol.name, operation, self.route.path, query, headers, body, parse_object(body))
-        with HangupWatch(receive) as watch:
+        with HangupWatch(connection) as watch:
             trip = Trip(self.core.means, self.world, call, caller, self.record)
             self.answer = await trip.open(self.protocol)
             await self._show(self.answer, watch)

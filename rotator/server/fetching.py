@@ -25,7 +25,7 @@ def fetcher(transport: Transport, proxies: Mapping[str, Secret]) -> Fetch:
     """A ``Fetch`` over the app's transport.  Its errors quote nothing of the vendor's answer but the status."""
 
     async def fetch(provider: Provider, url: str, headers: HeaderPairs) -> Any:
-        merged = tuple({**dict(_HEADERS), **dict(headers)}.items())
+        merged = {**dict(_HEADERS), **dict(headers)}
         reply = await transport.send(Outgoing("GET", url, merged, None, False, proxies.get(provider.name)))
         try:
             body = await reply.read(DOCUMENT_BYTES)

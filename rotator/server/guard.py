@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol with what it lacks: a cap on a request's head and a deadline for it.
+"""uvicorn's HTTP protocol with what it lacks: a cap on a request's head, a deadline for it, word of a lost connection.
 
 Without it a 200 MiB header is taken in before anything is checked, and a connection that sends nothing stays open for
 ever.  Source: faults.md 0 item 1.
@@ -7,9 +7,12 @@ ever.  Source: faults.md 0 item 1.
 from __future__ import annotations
 
 from asyncio import BaseTransport, TimerHandle
+from collections.abc import Callable
 from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from rotator.server.hangup import EXTENSION
 
 _TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: text/plain\r\ncontent-length: 28\r\n"
@@ -21,53 +24,74 @@ def guarded(header_bytes: int, header_seconds: float) -> type[HttpToolsProtocol]
     """The protocol class for one server: heads of at most ``header_bytes``, sent within ``header_seconds``."""
 
     class GuardedProtocol(HttpToolsProtocol):
-        """One connection.  ``_head_bytes`` is None while no head is being read."""
+        """One connection; see ``rotator.server.hangup.Connection``.
+
+        ``_head_since`` is the loop's time at which the head that is being read began, None while none is: then
+        uvicorn's own keep-alive deadline counts. One timer per connection looks at it; none is made per request.
+        """
 
         def __init__(self, *args: Any, **named: Any) -> None:
             super().__init__(*args, **named)
-            self._head_bytes: int | None = 0
-            self._head_timer: TimerHandle | None = None
+            self.whole = False
+            self.lost = False
+            self.on_lost: Callable[[], None] | None = None
+            self._extensions = {EXTENSION: self}
+            self._head_bytes = 0
+            self._head_since: float | None = None
+            self._timer: TimerHandle | None = None
 
         def connection_made(self, transport: BaseTransport) -> None:
             super().connection_made(cast(Any, transport))
-            self._arm()
+            self._head_since = self.loop.time()
+            self._timer = self.loop.call_later(header_seconds, self._look)
 
         def connection_lost(self, exc: Exception | None) -> None:
-            self._disarm()
+            self.lost = True
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
             super().connection_lost(exc)
+            if self.on_lost is not None:
+                self.on_lost()
+            self._extensions.clear()  # the request's scope refers to us: no cycle is left behind
 
         def data_received(self, data: bytes) -> None:
-            if self._head_timer is None and self._head_bytes is not None:
-                self._arm()  # the next request on a connection that was kept
+            if self._head_since is None and self._between():
+                self._head_since = self.loop.time()  # the next request on a connection that was kept
+                self._head_bytes = 0
             super().data_received(data)
-            if self._head_bytes is None or self.transport.is_closing():
+            if self._head_since is None or self.transport.is_closing():
                 return
             self._head_bytes += len(data)
             if self._head_bytes > header_bytes:
                 self.transport.write(_TOO_LARGE)
                 self.transport.close()
 
+        def _between(self) -> bool:
+            return self.cycle is None or self.whole
+
+        def on_message_begin(self) -> None:
+            super().on_message_begin()
+            self.scope["extensions"] = cast(Any, self._extensions)
+
         def on_headers_complete(self) -> None:
-            self._disarm()
-            self._head_bytes = None
+            self._head_since = None
+            self.whole = False
             super().on_headers_complete()
 
         def on_message_complete(self) -> None:
+            self.whole = True
             super().on_message_complete()
-            self._head_bytes = 0
 
-        def _arm(self) -> None:
-            self._head_timer = self.loop.call_later(header_seconds, self._late)
-
-        def _disarm(self) -> None:
-            if self._head_timer is not None:
-                self._head_timer.cancel()
-                self._head_timer = None
-
-        def _late(self) -> None:
-            """The head did not come in time; before it nothing may be answered, so the connection just closes."""
-            self._head_timer = None
-            if not self.transport.is_closing():
+        def _look(self) -> None:
+            """Close a connection whose head is late; nothing may be answered before it."""
+            since, now = self._head_since, self.loop.time()
+            late = since is not None and now - since >= header_seconds
+            if late and not self.transport.is_closing():
+                self._timer = None
                 self.transport.close()
+                return
+            wait = header_seconds if since is None else since + header_seconds - now
+            self._timer = self.loop.call_later(max(wait, 0.001), self._look)
 
     return GuardedProtocol

@@ -1,16 +1,34 @@
 """Notice at once when the client hangs up, from the end of its request on (style.md 3.7, rule 1).
 
-A plain ASGI endpoint does not: the upstream call would run to its end for nobody. One pending ``receive()`` does.
+A plain ASGI endpoint does not: the upstream call would run to its end for nobody. The usual remedy is a second task
+that waits in ``receive()``; our own listener (``guard``) knows by itself when a connection is lost and calls us, which
+costs nothing while the client stays.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from types import TracebackType
-from typing import Any
+from typing import Any, Final, Protocol, cast
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+
+#: Where the listener puts itself in a request's scope.
+EXTENSION: Final = "rotator.connection"
+
+
+class Connection(Protocol):
+    """The listener's side of one connection.  ``whole``: the request's body has arrived completely."""
+
+    whole: bool
+    lost: bool
+    on_lost: Callable[[], None] | None
+
+
+def connection_of(scope: Mapping[str, Any]) -> Connection:
+    """The connection that a request came in on."""
+    return cast(Connection, scope["extensions"][EXTENSION])
 
 
 class HangupWatch:
@@ -19,38 +37,34 @@ class HangupWatch:
     The block then ends without an error: there is nobody to tell.
     """
 
-    __slots__ = ("_receive", "_task", "_watch", "gone")
+    __slots__ = ("_connection", "_task", "gone")
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, connection: Connection) -> None:
         self.gone = False
-        self._receive = receive
+        self._connection = connection
         self._task: asyncio.Task[Any] | None = None
-        self._watch: asyncio.Task[None] | None = None
 
     def __enter__(self) -> HangupWatch:
         self._task = asyncio.current_task()
-        self._watch = asyncio.get_running_loop().create_task(self._until_gone(), name="hangup-watch")
+        self._connection.on_lost = self._left
+        if self._connection.lost:
+            self._left()
         return self
 
-    async def _until_gone(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass  # a body that goes on behind its end
-        self.gone = True
-        if self._task is not None:
+    def _left(self) -> None:
+        if self._task is not None and not self.gone:
+            self.gone = True
             self._task.cancel()
 
     def stop(self) -> None:
         """The answer is out: what the connection does from here on is not our business."""
-        if self._watch is not None:
-            self._watch.cancel()
-            self._watch = None
+        self._connection.on_lost = None
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
         self.stop()
-        task = self._task
-        if not self.gone or task is None:
+        if not self.gone or self._task is None:
             return False
-        left = task.uncancel()
+        left = self._task.uncancel()
         return kind is asyncio.CancelledError and left == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from datetime import datetime
+from functools import lru_cache
 from typing import Final, TextIO
 
 from rotator.exchange.record import RequestRecord
@@ -28,11 +29,17 @@ def tokens(record: RequestRecord) -> str:
     return f"{mark}{record.usage.input_total}+{record.usage.output_total}"
 
 
+@lru_cache(maxsize=4)
+def _clock_time(second: int) -> str:
+    return datetime.fromtimestamp(second).strftime("%H:%M:%S")
+
+
 def text_line(record: RequestRecord, milliseconds: float) -> str:
     """``12:00:01 local demo/text -> demo/demo#1 raw 200 12+30 tok 31 ms``, more only where there is more to say."""
-    at = datetime.fromtimestamp(record.at).strftime("%H:%M:%S")
+    at = _clock_time(int(record.at))
     asked = printable(record.model) if record.model else printable(f"{record.method} {record.path}")
-    way = f" -> {record.provider}/{printable(record.label)} {record.lane}" if record.provider else ""
+    went = record.way
+    way = f" -> {went.provider}/{printable(record.label)} {went.lane}" if went else ""
     parts = [f"{at} {record.client} {asked}{way} {record.status} {tokens(record)} tok {milliseconds:.0f} ms"]
     if record.attempts > 1:
         parts.append(f"{record.attempts} attempts")
@@ -42,7 +49,7 @@ def text_line(record: RequestRecord, milliseconds: float) -> str:
 
 
 def json_line(record: RequestRecord, milliseconds: float) -> str:
-    usage = record.usage
+    usage, way = record.usage, record.way
     return json.dumps(
         {
             "at": round(record.at, 3),
@@ -51,10 +58,10 @@ def json_line(record: RequestRecord, milliseconds: float) -> str:
             "method": record.method,
             "path": record.path,
             "model": record.model,
-            "provider": record.provider,
-            "upstream_model": record.upstream_model,
+            "provider": way.provider if way else "",
+            "upstream_model": way.model if way else "",
             "credential": record.label,
-            "lane": record.lane,
+            "lane": way.lane if way else "",
             "status": record.status,
             "tokens_in": usage.input_total if usage else None,
             "tokens_out": usage.output_total if usage else None,

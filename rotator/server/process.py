@@ -102,6 +102,7 @@ class Process:
         config = uvicorn.Config(
             App(core),
             http=http,
+            interface="asgi3",
             ws="none",
             lifespan="off",
             log_config=None,

@@ -20,24 +20,14 @@ PRIVATE: Final = [(b"cache-control", b"no-store"), (b"vary", b"authorization")]
 STREAMED: Final = [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
 
 
-def latin(text: str) -> bytes:
-    """A header value; what cannot stand in one becomes "?"."""
-    encoded = text.encode("latin-1", "replace")
-    return encoded if text.isprintable() else bytes(byte if 32 <= byte != 127 else 63 for byte in encoded)
-
-
 def told(record: RequestRecord) -> HeaderList:
     """The ``x-rotator-*`` headers of a request (design.md 6, Response headers); request id and trace id are one."""
     request_id = record.request_id.encode("ascii")
     headers = [(b"x-rotator-request-id", request_id), (b"x-rotator-trace-id", request_id)]
     if record.attempts:
         headers.append((b"x-rotator-attempts", b"%d" % record.attempts))
-    if record.provider:
-        headers += [
-            (b"x-rotator-lane", record.lane.encode("ascii")),
-            (b"x-rotator-provider", latin(record.provider)),
-            (b"x-rotator-model", latin(record.upstream_model)),
-        ]
+    if record.way is not None:
+        headers += record.way.headers
     return headers
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import ssl
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import aiohttp
 from yarl import URL
@@ -25,18 +25,18 @@ from rotator.neutral.secret import Secret
 KEEPALIVE_SECONDS: Final = 30.0
 #: Response head: one header line, and all of them.  Source: faults.md 1, row "legal oddities".
 HEADER_LINE_BYTES: Final = 16_384
-_AUTOMATIC: Final = ("User-Agent", "Accept-Encoding", "Accept", "Content-Type")
+#: What an upstream's connection raises when it breaks: ``mapped`` turns it into UpstreamFailed.
+BROKEN: Final = (aiohttp.ClientError, TimeoutError, OSError, ValueError)
 
 Stage = Literal["connect", "sent", "answered"]
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(NamedTuple):
     """A request that is ready to be sent.  ``headers`` are complete; ``proxy`` may hold a password."""
 
     method: str
     url: str
-    headers: Sequence[tuple[str, str]]
+    headers: Mapping[str, str]
     body: bytes | None
     streaming: bool
     proxy: Secret | None = None
@@ -71,8 +71,6 @@ class Transport:
     def __init__(self, settings: TransportSettings) -> None:
         self.settings = settings
         self._session: aiohttp.ClientSession | None = None
-        self._streaming = _timeout(settings.connect_seconds, settings.read_streaming_seconds)
-        self._whole = _timeout(settings.connect_seconds, settings.read_seconds)
 
     def start(self) -> None:
         """Make the session; nothing touches the network."""
@@ -86,7 +84,7 @@ class Transport:
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             trust_env=self.settings.trust_env,
-            skip_auto_headers=_AUTOMATIC,
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=self.settings.connect_seconds),
             max_line_size=HEADER_LINE_BYTES,
             max_field_size=HEADER_LINE_BYTES,
         )
@@ -97,7 +95,10 @@ class Transport:
             self._session = None
 
     async def send(self, request: Outgoing) -> Reply:
-        """The upstream's answer, its body still on the wire; the caller closes it.  Raises UpstreamFailed."""
+        """The upstream's answer, its body still on the wire; the caller closes it.  Raises UpstreamFailed.
+
+        The time until the answer begins is the caller's to limit; inside the body ``idle_seconds`` counts.
+        """
         session = self._session
         if session is None:
             raise failed(ErrorKind.OVERLOADED, "the proxy is shutting down", "connect", "shutting_down")
@@ -108,17 +109,15 @@ class Transport:
                 data=request.body,
                 headers=request.headers,
                 allow_redirects=False,
-                timeout=self._streaming if request.streaming else self._whole,
                 proxy=request.proxy.reveal() if request.proxy else None,
             )
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        except BROKEN as error:
             raise mapped(error) from error
-        return Reply(response, self.settings.decoded_limit_bytes)
+        return Reply(response, self.settings.decoded_limit_bytes, self.idle_seconds(request.streaming))
 
-
-def _timeout(connect_seconds: float, read_seconds: float) -> aiohttp.ClientTimeout:
-    """No total: an LLM's answer has none (style.md 3.7 rule 8)."""
-    return aiohttp.ClientTimeout(total=None, sock_connect=connect_seconds, sock_read=read_seconds)
+    def idle_seconds(self, streaming: bool) -> float:
+        """How long an upstream may be silent, before its answer and inside it."""
+        return self.settings.read_streaming_seconds if streaming else self.settings.read_seconds
 
 
 def mapped(error: BaseException) -> UpstreamFailed:
@@ -149,12 +148,28 @@ def mapped(error: BaseException) -> UpstreamFailed:
 class Reply:
     """An answer whose body is still on the wire.  ``close`` is synchronous and may be called any number of times."""
 
-    __slots__ = ("_decoder", "_left", "_response", "headers", "status")
+    __slots__ = (
+        "_decoder",
+        "_idle_seconds",
+        "_late",
+        "_left",
+        "_loop",
+        "_response",
+        "_since",
+        "_timer",
+        "headers",
+        "status",
+    )
 
-    def __init__(self, response: aiohttp.ClientResponse, decoded_limit_bytes: int) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, decoded_limit_bytes: int, idle_seconds: float) -> None:
         """Raises UpstreamFailed for a body in an encoding that nobody asked for and that cannot be read."""
         self._response = response
         self._left = decoded_limit_bytes
+        self._idle_seconds = idle_seconds
+        self._late = False
+        self._loop = asyncio.get_running_loop()
+        self._since: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self.status = response.status
         self.headers = [(name.lower(), value) for name, value in response.headers.items()]
         coding = response.headers.get("Content-Encoding", "identity").strip().lower()
@@ -174,12 +189,30 @@ class Reply:
 
     async def next(self) -> bytes:
         """The next piece of the decoded body as it came; b"" at its end.  Raises UpstreamFailed."""
+        self._since = self._loop.time()
+        if self._timer is None:
+            self._timer = self._loop.call_later(self._idle_seconds, self._look)
         try:
             if self._decoder is None:
                 return await self._response.content.readany()
             return await self._inflated(self._decoder)
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise mapped(error) from error
+        except BROKEN as error:
+            raise mapped(TimeoutError() if self._late else error) from error
+        finally:
+            self._since = None
+
+    def _look(self) -> None:
+        """End a body whose next piece is late.  One timer per body, made anew only when it fires.
+
+        Only time spent waiting for the upstream counts: while a slow client is served nothing is late.
+        """
+        now = self._loop.time()
+        wait = self._idle_seconds if self._since is None else self._since + self._idle_seconds - now
+        if wait <= 0:
+            self._late = True
+            self._response.close()
+        else:
+            self._timer = self._loop.call_later(wait, self._look)
 
     async def _inflated(self, decoder: _Inflater) -> bytes:
         while True:
@@ -199,16 +232,19 @@ class Reply:
 
     async def read(self, limit_bytes: int, *, truncate: bool = False) -> bytes:
         """The whole body; beyond the limit it raises UpstreamFailed, or is cut there and the connection closed."""
+        content = self._response.content
         parts: list[bytes] = []
-        size = 0
-        while chunk := await self.next():
+        if self._decoder is None and content.is_eof() and content.exception() is None:
+            parts.append(content.read_nowait())  # the common answer has arrived with its head: no wait, no timer
+        size = len(parts[0]) if parts else 0
+        while size <= limit_bytes and (chunk := b"" if parts and content.at_eof() else await self.next()):
             parts.append(chunk)
             size += len(chunk)
-            if size > limit_bytes:
-                self.close()
-                if truncate:
-                    return b"".join(parts)[:limit_bytes]
+        if size > limit_bytes:
+            self.close()
+            if not truncate:
                 raise failed(ErrorKind.BAD_GATEWAY, "upstream: the answer is too large", "sent", "too_large")
+            return b"".join(parts)[:limit_bytes]
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     async def drain(self, seconds: float) -> None:
@@ -223,6 +259,9 @@ class Reply:
 
     def close(self) -> None:
         """Give a finished connection back; drop one that still carries an answer."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         self._response.close()
 
 
