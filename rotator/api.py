@@ -31,7 +31,7 @@ from rotator.neutral.secret import Secret
 from rotator.neutral.usage import Usage
 from rotator.upstream.provider import Declaration, HttpProvider
 from rotator.wire.jsontext import NotJson, dumps, loads
-from rotator.wire.sse import Frame, frames, located, write_frame
+from rotator.wire.sse import Frame, frames, pieces, write_frame
 
 __all__ = [
     "STATUS",
@@ -69,6 +69,6 @@ __all__ = [
     "hookimpl",
     "kind_of_status",
     "loads",
-    "located",
+    "pieces",
     "write_frame",
 ]

@@ -63,7 +63,7 @@ def build_world(settings: Settings, loaded: Loaded, generation: int) -> World:
     found = sift(settings.environment)
     providers = _providers(settings, loaded, found, problems)
     _check_tokens(providers, problems)
-    _check_protocols(providers, loaded, problems)
+    _check_protocols(providers, settings, loaded, problems)
     credentials = {
         name: keys
         for name, provider in providers.items()
@@ -98,7 +98,7 @@ def _providers(
     """Declared and dropped-in providers, the file's and the variables' words laid over them, and dynamic ones."""
     providers: dict[str, Provider] = dict(loaded.registry.providers)
     for name, overlay in settings.providers.items():
-        at = settings.origin(f"providers.{name}").name.partition(":")[0]
+        at = _file(settings, name)
         try:
             base = providers.get(name)
             providers[name] = base.configured(overlay, at) if base else _declared(name, overlay, at)
@@ -148,11 +148,21 @@ def _check_tokens(providers: Mapping[str, Provider], problems: list[Problem]) ->
             problems.append(Problem("providers", name, reason))
 
 
-def _check_protocols(providers: Mapping[str, Provider], loaded: Loaded, problems: list[Problem]) -> None:
+def _check_protocols(
+    providers: Mapping[str, Provider], settings: Settings, loaded: Loaded, problems: list[Problem]
+) -> None:
     known = loaded.registry.protocols
     for name, provider in providers.items():
         for profile in provider.profiles.values():
             if profile.protocol not in known:
-                path = loaded.registry.paths.get(("providers", name), "providers")
                 reason = f"no protocol is named {profile.protocol!r} (there are: {', '.join(known)})"
-                problems.append(Problem(path, f"{name}.protocol", reason))
+                if name in settings.providers:
+                    at, key = _file(settings, name), f"providers.{name}.protocol"
+                else:
+                    at, key = loaded.registry.paths.get(("providers", name), name), "protocol"
+                problems.append(Problem(at, key, reason))
+
+
+def _file(settings: Settings, name: str) -> str:
+    """The configuration file that says something about a provider."""
+    return settings.origin(f"providers.{name}").name.partition(":")[0]

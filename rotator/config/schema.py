@@ -144,7 +144,6 @@ class Limits:
     event_bytes: int = setting(32 * MIB, minimum=KIB, doc="One event of a stream.")
     hold_back_bytes: int = setting(MIB, minimum=KIB, doc="Of a stream that is held back until output begins.")
     header_bytes: int = setting(64 * KIB, minimum=KIB, doc="The head of a client's request.")
-    json_depth: int = setting(200, minimum=10, maximum=250, doc="Nesting of a JSON body.")
 
 
 @section("sessions")

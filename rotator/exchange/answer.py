@@ -13,7 +13,7 @@ from rotator.contracts import Meter, Outcome, Verdict
 from rotator.errors import UpstreamFailed
 from rotator.neutral.error import ErrorKind, NeutralError, error_of
 from rotator.wire.sse import EventTooLarge, FrameCutter, mend
-from rotator.wire.transport import Reply
+from rotator.wire.transport import BROKEN, Reply
 
 #: How long a finished stream's connection is waited for, behind the client's back.
 DRAIN_SECONDS = 1.0
@@ -105,13 +105,17 @@ class RawStream:
             if self._meter.signals.ended and not self.done:
                 self._completed()
             return held
+        reply, signals = self._reply, self._meter.signals
         while not self.done:
+            reply.waiting()
             try:
-                chunk = await self._reply.next()
+                chunk = await reply.pull()
+                reply.since = None
                 block = self._take(chunk) if chunk else self._tail()
             except (UpstreamFailed, EventTooLarge) as error:
                 return self._broken(error)
-            signals = self._meter.signals
+            except BROKEN as error:
+                return self._broken(reply.failure(error))
             if signals.error is not None:
                 return block + self._broken(UpstreamFailed(self._redact(signals.error), "answered"))
             if signals.ended:
@@ -128,7 +132,8 @@ class RawStream:
         block = self._cutter.feed(chunk)
         if not block:
             return b""
-        block = mend(block, not self._started)
+        if not block.isascii():
+            block = mend(block, not self._started)
         self._started = True
         allowed = self._meter.feed(block)
         return block if allowed == len(block) else block[:allowed]

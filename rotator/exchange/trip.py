@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from random import Random
+from typing import Final
 
 from rotator.config.schema import Limits, Retry, Sessions, Timeouts
 from rotator.contracts import Call, Caller, Clock, Envelope, Needs, Outcome, ProtocolAdapter, Target
@@ -21,7 +23,10 @@ from rotator.routing.decide import Action, counts, decide
 from rotator.wire.transport import Transport
 from rotator.world import World
 
-PIN_HEADER = "x-rotator-credential"
+PIN_HEADER: Final = "x-rotator-credential"
+#: The pause before the same key is asked again after a fault, doubling; both are varied by a fifth.
+BACKOFF_SECONDS: Final = 0.5
+BACKOFF_LONGEST_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +36,7 @@ class Means:
     pool: Pool
     transport: Transport
     clock: Clock
+    rng: Random = field(default_factory=Random)
 
 
 @dataclass(slots=True)
@@ -39,6 +45,8 @@ class Progress:
 
     tried: set[str] = field(default_factory=set)
     limited: set[str] = field(default_factory=set)
+    faulted: set[str] = field(default_factory=set)
+    again: int = 0
     counted: int = 0
     waited: bool = False
     last: AttemptFailed | None = None
@@ -84,7 +92,7 @@ class Trip:
             try:
                 lease = await self.means.pool.lease(plan.target, Needs(session, pin, frozenset(progress.tried)))
             except NoCredential as none:
-                if await self._waited(none, progress, retry):
+                if await self._waited(none, progress, retry) or await self._again(progress, retry):
                     continue
                 raise _told(none, progress.last) from none
             self.record.attempts += 1
@@ -100,6 +108,7 @@ class Trip:
                 progress.tried.add(lease.credential.id)
                 if counts(failed.verdict):
                     progress.counted += 1
+                    progress.faulted.add(lease.credential.id)
                 elif failed.verdict.scope == "model":
                     progress.limited.add(lease.credential.id)
                 if decide(failed.verdict, progress.counted, retry.max_attempts) is Action.STOP:
@@ -108,6 +117,9 @@ class Trip:
     def _left(self, streaming: bool) -> float:
         """Seconds for the next attempt: silence has its limit, and all attempts together have one."""
         silence = self.means.transport.settings.connect_seconds + self.means.transport.idle_seconds(streaming)
+        begin = self.world.settings.get(Timeouts).stream_ttfb_seconds
+        if streaming and begin is not None:
+            silence = min(silence, begin)
         return min(silence, self.deadline - self.means.clock.monotonic())
 
     async def _waited(self, none: NoCredential, progress: Progress, retry: Retry) -> bool:
@@ -120,6 +132,20 @@ class Trip:
         progress.waited = True
         await self.means.clock.sleep(wait + 0.001)
         progress.tried -= progress.limited
+        return True
+
+    async def _again(self, progress: Progress, retry: Retry) -> bool:
+        """After faults only, when no other key is left: ask the same keys once more, a little later."""
+        last = progress.last
+        if last is None or not counts(last.verdict) or progress.again >= retry.same_key:
+            return False
+        pause = min(BACKOFF_SECONDS * 2**progress.again, BACKOFF_LONGEST_SECONDS) * self.means.rng.uniform(0.8, 1.2)
+        if self.means.clock.monotonic() + pause >= self.deadline:
+            return False
+        progress.again += 1
+        await self.means.clock.sleep(pause)
+        progress.tried -= progress.faulted
+        progress.faulted.clear()
         return True
 
     def _session(self, plan: Plan) -> str | None:

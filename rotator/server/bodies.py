@@ -7,13 +7,9 @@ from typing import Any
 
 from rotator.errors import Refused
 from rotator.neutral.error import ErrorKind, error_of
-from rotator.server.hangup import Receive
+from rotator.server.hangup import ClientGone, Receive
 from rotator.wire.deadline import Deadline
 from rotator.wire.jsontext import NotJson, loads
-
-
-class ClientGone(Exception):
-    """The client left before its request was whole."""
 
 
 async def read_body(receive: Receive, headers: Mapping[str, str], limit_bytes: int, seconds: float | None) -> bytes:

@@ -15,9 +15,9 @@ from rotator.exchange.record import RequestRecord
 from rotator.exchange.trip import Trip
 from rotator.neutral.error import ErrorKind, NeutralError, error_of
 from rotator.server.admit import header_map
-from rotator.server.bodies import ClientGone, parse_object, read_body
+from rotator.server.bodies import parse_object, read_body
 from rotator.server.core import Core
-from rotator.server.hangup import HangupWatch, Receive, connection_of
+from rotator.server.hangup import ClientGone, HangupWatch, Receive, connection_of
 from rotator.server.replies import PRIVATE, STREAMED, Send, send_body, send_error, told
 
 log = logging.getLogger(__name__)

@@ -20,78 +20,79 @@ _TOO_LARGE = (
 )
 
 
+class GuardedProtocol(HttpToolsProtocol):
+    """One connection; see ``rotator.server.hangup.Connection``.
+
+    ``_head_since`` is the loop's time at which the head that is being read began, None while none is: then uvicorn's
+    own keep-alive deadline counts. One timer per connection looks at it; none is made per request.
+    """
+
+    #: Bytes of a request's head, and seconds for it; set by ``guarded``.
+    header_bytes = 65_536
+    header_seconds = 5.0
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self.whole = False
+        self.lost = False
+        self.on_lost: Callable[[], None] | None = None
+        self._extensions = {EXTENSION: self}
+        self._head_bytes = 0
+        self._head_since: float | None = None
+        self._timer: TimerHandle | None = None
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        super().connection_made(cast(Any, transport))
+        self._head_since = self.loop.time()
+        self._timer = self.loop.call_later(self.header_seconds, self._look)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lost = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        super().connection_lost(exc)
+        if self.on_lost is not None:
+            self.on_lost()
+        self._extensions.clear()  # a request's scope refers to us: no reference cycle is left behind
+
+    def data_received(self, data: bytes) -> None:
+        if self._head_since is None and (self.cycle is None or self.whole):
+            self._head_since = self.loop.time()  # the next request on a connection that was kept
+            self._head_bytes = 0
+        super().data_received(data)
+        if self._head_since is None or self.transport.is_closing():
+            return
+        self._head_bytes += len(data)
+        if self._head_bytes > self.header_bytes:
+            self.transport.write(_TOO_LARGE)
+            self.transport.close()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["extensions"] = cast(Any, self._extensions)
+
+    def on_headers_complete(self) -> None:
+        self._head_since = None
+        self.whole = False
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self.whole = True
+        super().on_message_complete()
+
+    def _look(self) -> None:
+        """Close a connection whose head is late; nothing may be answered before it."""
+        since, now = self._head_since, self.loop.time()
+        if since is not None and now - since >= self.header_seconds:
+            self._timer = None
+            if not self.transport.is_closing():
+                self.transport.close()
+            return
+        wait = self.header_seconds if since is None else since + self.header_seconds - now
+        self._timer = self.loop.call_later(max(wait, 0.001), self._look)
+
+
 def guarded(header_bytes: int, header_seconds: float) -> type[HttpToolsProtocol]:
     """The protocol class for one server: heads of at most ``header_bytes``, sent within ``header_seconds``."""
-
-    class GuardedProtocol(HttpToolsProtocol):
-        """One connection; see ``rotator.server.hangup.Connection``.
-
-        ``_head_since`` is the loop's time at which the head that is being read began, None while none is: then
-        uvicorn's own keep-alive deadline counts. One timer per connection looks at it; none is made per request.
-        """
-
-        def __init__(self, *args: Any, **named: Any) -> None:
-            super().__init__(*args, **named)
-            self.whole = False
-            self.lost = False
-            self.on_lost: Callable[[], None] | None = None
-            self._extensions = {EXTENSION: self}
-            self._head_bytes = 0
-            self._head_since: float | None = None
-            self._timer: TimerHandle | None = None
-
-        def connection_made(self, transport: BaseTransport) -> None:
-            super().connection_made(cast(Any, transport))
-            self._head_since = self.loop.time()
-            self._timer = self.loop.call_later(header_seconds, self._look)
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            self.lost = True
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
-            super().connection_lost(exc)
-            if self.on_lost is not None:
-                self.on_lost()
-            self._extensions.clear()  # the request's scope refers to us: no cycle is left behind
-
-        def data_received(self, data: bytes) -> None:
-            if self._head_since is None and self._between():
-                self._head_since = self.loop.time()  # the next request on a connection that was kept
-                self._head_bytes = 0
-            super().data_received(data)
-            if self._head_since is None or self.transport.is_closing():
-                return
-            self._head_bytes += len(data)
-            if self._head_bytes > header_bytes:
-                self.transport.write(_TOO_LARGE)
-                self.transport.close()
-
-        def _between(self) -> bool:
-            return self.cycle is None or self.whole
-
-        def on_message_begin(self) -> None:
-            super().on_message_begin()
-            self.scope["extensions"] = cast(Any, self._extensions)
-
-        def on_headers_complete(self) -> None:
-            self._head_since = None
-            self.whole = False
-            super().on_headers_complete()
-
-        def on_message_complete(self) -> None:
-            self.whole = True
-            super().on_message_complete()
-
-        def _look(self) -> None:
-            """Close a connection whose head is late; nothing may be answered before it."""
-            since, now = self._head_since, self.loop.time()
-            late = since is not None and now - since >= header_seconds
-            if late and not self.transport.is_closing():
-                self._timer = None
-                self.transport.close()
-                return
-            wait = header_seconds if since is None else since + header_seconds - now
-            self._timer = self.loop.call_later(max(wait, 0.001), self._look)
-
-    return GuardedProtocol
+    return type("Guarded", (GuardedProtocol,), {"header_bytes": header_bytes, "header_seconds": header_seconds})

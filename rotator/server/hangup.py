@@ -26,9 +26,16 @@ class Connection(Protocol):
     on_lost: Callable[[], None] | None
 
 
+class ClientGone(Exception):
+    """The client left before its request was whole."""
+
+
 def connection_of(scope: Mapping[str, Any]) -> Connection:
-    """The connection that a request came in on."""
-    return cast(Connection, scope["extensions"][EXTENSION])
+    """The connection that a request came in on.  Raises ClientGone where it is lost already."""
+    connection = scope["extensions"].get(EXTENSION)
+    if connection is None:
+        raise ClientGone
+    return cast(Connection, connection)
 
 
 class HangupWatch:

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from rotator.config.reader import At, parse
 from rotator.contracts import Credential, HeaderPairs, KeyFacts, Profile, Provider, Runtime, Verdict
-from rotator.errors import PluginError
+from rotator.errors import ConfigError, PluginError, Problem
 from rotator.neutral.error import NeutralError
 from rotator.neutral.secret import Secret
 from rotator.upstream.classify import classify
@@ -116,6 +116,14 @@ def merged(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any
     return result
 
 
+def _placed(problem: Problem) -> Problem:
+    """A problem that the declaration's own checks found, with the key that they name moved to its place."""
+    key, colon, reason = problem.reason.partition(": ")
+    if not colon or " " in key:
+        return problem
+    return Problem(problem.where, f"{problem.key}.{key}" if problem.key else key, reason)
+
+
 class HttpProvider:
     """A provider that is described by a declaration; see ``rotator.contracts.Provider`` for each member.
 
@@ -131,7 +139,10 @@ class HttpProvider:
         self._declare(at or At(str(declaration.get("name", "provider"))))
 
     def _declare(self, at: At) -> None:
-        found = parse(Declaration, self._raw, at)
+        try:
+            found = parse(Declaration, self._raw, at)
+        except ConfigError as error:
+            raise ConfigError(_placed(problem) for problem in error.problems) from None
         assert isinstance(found, Declaration)
         self.declaration = found
         self.name = found.name

@@ -176,14 +176,17 @@ def frames(block: bytes) -> Iterator[Frame]:
             yield Frame(event, data, identity)
 
 
-def located(block: bytes) -> Iterator[tuple[Frame, int, int]]:
-    """The events of a block of whole frames with where each begins and ends in it, so that it can be cut there."""
+def pieces(block: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """The frames of a block of whole frames as they stand, unread, with where each begins and ends in it."""
     start = 0
+    if b"\r" not in block:
+        while (end := block.find(b"\n\n", start)) >= 0:
+            yield block[start : end + 2], start, end + 2
+            start = end + 2
+        return
     for blank in _BLANK.finditer(block):
-        end = blank.end()
-        for frame in frames(block[start:end]):
-            yield frame, start, end
-        start = end
+        yield block[start : blank.end()], start, blank.end()
+        start = blank.end()
 
 
 def write_frame(data: bytes, event: str | None = None) -> bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import zlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple
@@ -155,9 +155,10 @@ class Reply:
         "_left",
         "_loop",
         "_response",
-        "_since",
         "_timer",
         "headers",
+        "pull",
+        "since",
         "status",
     )
 
@@ -168,12 +169,13 @@ class Reply:
         self._idle_seconds = idle_seconds
         self._late = False
         self._loop = asyncio.get_running_loop()
-        self._since: float | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self.since: float | None = None
         self.status = response.status
         self.headers = [(name.lower(), value) for name, value in response.headers.items()]
         coding = response.headers.get("Content-Encoding", "identity").strip().lower()
         self._decoder = None if coding in ("identity", "") else _Inflater(coding)
+        self.pull: Callable[[], Awaitable[bytes]] = self._inflated if self._decoder else response.content.readany
         if self._decoder is not None and not self._decoder.known:
             response.close()
             raise failed(ErrorKind.BAD_GATEWAY, f"upstream: unknown encoding {coding[:40]!r}", "sent", "encoding")
@@ -189,17 +191,26 @@ class Reply:
 
     async def next(self) -> bytes:
         """The next piece of the decoded body as it came; b"" at its end.  Raises UpstreamFailed."""
-        self._since = self._loop.time()
+        self.waiting()
+        try:
+            return await self.pull()
+        except BROKEN as error:
+            raise self.failure(error) from error
+        finally:
+            self.since = None
+
+    def waiting(self) -> None:
+        """From now on the upstream is waited for, until ``since`` is None again.
+
+        A relay that must be quick calls this, ``pull`` and, on BROKEN, ``failure`` instead of ``next``.
+        """
+        self.since = self._loop.time()
         if self._timer is None:
             self._timer = self._loop.call_later(self._idle_seconds, self._look)
-        try:
-            if self._decoder is None:
-                return await self._response.content.readany()
-            return await self._inflated(self._decoder)
-        except BROKEN as error:
-            raise mapped(TimeoutError() if self._late else error) from error
-        finally:
-            self._since = None
+
+    def failure(self, error: BaseException) -> UpstreamFailed:
+        """What ``pull`` raised, as ours."""
+        return error if isinstance(error, UpstreamFailed) else mapped(TimeoutError() if self._late else error)
 
     def _look(self) -> None:
         """End a body whose next piece is late.  One timer per body, made anew only when it fires.
@@ -207,14 +218,16 @@ class Reply:
         Only time spent waiting for the upstream counts: while a slow client is served nothing is late.
         """
         now = self._loop.time()
-        wait = self._idle_seconds if self._since is None else self._since + self._idle_seconds - now
+        wait = self._idle_seconds if self.since is None else self.since + self._idle_seconds - now
         if wait <= 0:
             self._late = True
             self._response.close()
         else:
             self._timer = self._loop.call_later(wait, self._look)
 
-    async def _inflated(self, decoder: _Inflater) -> bytes:
+    async def _inflated(self) -> bytes:
+        decoder = self._decoder
+        assert decoder is not None
         while True:
             data = decoder.more(self._left)
             if not data and not decoder.pending:
