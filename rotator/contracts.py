@@ -83,10 +83,12 @@ class Signals:
     """What a meter has seen of an answer so far.
 
     ``visible``: something a person would see has come. ``finish``: the vendor's own finish reason. ``ended``: the
-    protocol's terminal has come. ``error``: the vendor's error, in the body or in-band.
+    protocol's terminal has come. ``error``: the vendor's error, in the body or in-band. ``outputs`` counts pieces of
+    output (deltas): pings and comments are none.
     """
 
     visible: bool = False
+    outputs: int = 0
     finish: str | None = None
     ended: bool = False
     usage: Usage | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from rotator.api import Call, Frame, NeutralError, Signals, Usage, dumps, located, write_frame
+from rotator.api import Call, Frame, NeutralError, Signals, Usage, dumps, frames, pieces, write_frame
 
 from .._shared import count, estimated, parse_or_none
 from .errors import error_object, neutral
@@ -55,7 +55,6 @@ class ChatMeter:
         self.signals = Signals()
         self._call = call
         self._name = name
-        self._deltas = 0
         self._counted = False
 
     def feed(self, block: bytes) -> int:
@@ -63,13 +62,14 @@ class ChatMeter:
         if signals.ended or signals.error is not None:
             return 0
         if signals.visible and _plain(block):
-            self._deltas += block.count(b'"delta"')
+            signals.outputs += block.count(b'"delta"')
             return len(block)
-        for frame, start, end in located(block):
-            if signals.visible and _plain(frame.data):
-                self._deltas += 1
+        for piece, start, end in pieces(block):
+            if signals.visible and _plain(piece):
+                signals.outputs += 1
                 continue
-            self._frame(frame)
+            for frame in frames(piece):
+                self._frame(frame)
             if signals.error is not None:
                 return start
             if signals.ended:
@@ -110,7 +110,7 @@ class ChatMeter:
         for choice in choices if isinstance(choices, list) else ():
             if not isinstance(choice, dict):
                 continue
-            self._deltas += 1
+            signals.outputs += 1
             if shows(choice.get(part)):
                 signals.visible = True
             finish = choice.get("finish_reason")
@@ -125,7 +125,7 @@ class ChatMeter:
 
     def _close(self) -> None:
         if not self._counted:
-            self.signals.usage = estimated(self._call, self._deltas)
+            self.signals.usage = estimated(self._call, self.signals.outputs)
 
     def fail(self, error: NeutralError) -> bytes:
         """An ``error`` object and no ``[DONE]``: official SDKs raise on it.  Source: faults.md 0 item 3."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from rotator.api import Call, Frame, NeutralError, Signals, Usage, dumps, located, write_frame
+from rotator.api import Call, Frame, NeutralError, Signals, Usage, dumps, frames, pieces, write_frame
 
 from .._shared import count, estimated, parse_or_none
 from .errors import error_object, neutral
@@ -46,7 +46,6 @@ class MessagesMeter:
         self.signals = Signals()
         self._call = call
         self._name = name
-        self._deltas = 0
         self._usage: dict[str, Any] = {}
 
     def feed(self, block: bytes) -> int:
@@ -54,13 +53,14 @@ class MessagesMeter:
         if signals.ended or signals.error is not None:
             return 0
         if signals.visible and _plain(block):
-            self._deltas += block.count(b"event: content_block_delta")
+            signals.outputs += block.count(b"event: content_block_delta")
             return len(block)
-        for frame, start, end in located(block):
-            if signals.visible and _plain(frame.data):
-                self._deltas += 1
+        for piece, start, end in pieces(block):
+            if signals.visible and _plain(piece):
+                signals.outputs += 1
                 continue
-            self._frame(frame)
+            for frame in frames(piece):
+                self._frame(frame)
             if signals.error is not None:
                 return start
             if signals.ended:
@@ -82,7 +82,7 @@ class MessagesMeter:
         elif kind == "content_block_start":
             signals.visible |= shows(event.get("content_block"))
         elif kind == "content_block_delta":
-            self._deltas += 1
+            signals.outputs += 1
             signals.visible |= shows(event.get("delta"))
         elif kind == "message_delta":
             self._merge(event.get("usage"))
@@ -123,7 +123,7 @@ class MessagesMeter:
 
     def _close(self) -> None:
         if not self._usage:
-            self.signals.usage = estimated(self._call, self._deltas)
+            self.signals.usage = estimated(self._call, self.signals.outputs)
 
     def fail(self, error: NeutralError) -> bytes:
         """``event: error``: the SDKs raise on it, with the class in ``error.type``.  Source: protocols.md 4.5."""

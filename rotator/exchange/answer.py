@@ -6,6 +6,7 @@ front of our error; it mends what breaks official clients and withholds what fol
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -32,6 +33,15 @@ class Answer:
     stream: RawStream | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Limits of one stream: an event, what is held back until output begins, silence without output (None: any)."""
+
+    event_bytes: int
+    hold_back_bytes: int
+    stall_seconds: float | None = None
+
+
 class RawStream:
     """One upstream stream on its way to the client.  ``settle`` is told once how it ended.
 
@@ -40,14 +50,18 @@ class RawStream:
     """
 
     __slots__ = (
+        "_bounds",
         "_cutter",
         "_held",
         "_judge",
         "_meter",
+        "_quiet_since",
         "_redact",
         "_reply",
         "_settle",
         "_settled",
+        "_stall_timer",
+        "_stalled",
         "_started",
         "done",
         "note",
@@ -57,7 +71,7 @@ class RawStream:
         self,
         reply: Reply,
         meter: Meter,
-        event_limit_bytes: int,
+        bounds: Bounds,
         redact: Callable[[NeutralError], NeutralError],
     ) -> None:
         self.done = False
@@ -65,18 +79,22 @@ class RawStream:
         self._reply = reply
         self._meter = meter
         self._redact = redact
-        self._cutter = FrameCutter(event_limit_bytes=event_limit_bytes)
+        self._cutter = FrameCutter(event_limit_bytes=bounds.event_bytes)
+        self._bounds = bounds
+        self._quiet_since: float | None = None
+        self._stall_timer: asyncio.TimerHandle | None = None
+        self._stalled = False
         self._held: list[bytes] = []
         self._started = False
         self._settled = False
         self._settle: Settle = _nobody
         self._judge: Judge | None = None
 
-    async def open(self, hold_back_bytes: int) -> None:
+    async def open(self) -> None:
         """Read up to the first visible output, the end, or the limit; raises UpstreamFailed before anything showed."""
         signals = self._meter.signals
         size = 0
-        while not (signals.visible or signals.ended) and size <= hold_back_bytes:
+        while not (signals.visible or signals.ended) and size <= self._bounds.hold_back_bytes:
             chunk = await self._reply.next()
             block = self._take(chunk) if chunk else self._tail()
             if signals.error is not None:
@@ -108,14 +126,19 @@ class RawStream:
         reply, signals = self._reply, self._meter.signals
         while not self.done:
             reply.waiting()
+            if self._bounds.stall_seconds is not None:
+                self._listen(self._bounds.stall_seconds)
+            outputs = signals.outputs
             try:
                 chunk = await reply.pull()
                 reply.since = None
                 block = self._take(chunk) if chunk else self._tail()
-            except (UpstreamFailed, EventTooLarge) as error:
+            except UpstreamFailed as error:
                 return self._broken(error)
             except BROKEN as error:
-                return self._broken(reply.failure(error))
+                return self._broken(_stalled() if self._stalled else reply.failure(error))
+            if signals.outputs != outputs:
+                self._quiet_since = None
             if signals.error is not None:
                 return block + self._broken(UpstreamFailed(self._redact(signals.error), "answered"))
             if signals.ended:
@@ -128,8 +151,12 @@ class RawStream:
         return b""
 
     def _take(self, chunk: bytes) -> bytes:
-        """The whole frames that a piece completes, mended, up to the terminal."""
-        block = self._cutter.feed(chunk)
+        """The whole frames that a piece completes, mended, up to the terminal.  Raises UpstreamFailed."""
+        try:
+            block = self._cutter.feed(chunk)
+        except EventTooLarge as error:
+            failure = error_of(ErrorKind.BAD_GATEWAY, f"upstream: {error}", code="too_large")
+            raise UpstreamFailed(failure, "sent") from error
         if not block:
             return b""
         if not block.isascii():
@@ -162,11 +189,28 @@ class RawStream:
         self.done = True
         self._finish(Outcome("ok", usage=self._meter.signals.usage))
 
-    def _broken(self, error: UpstreamFailed | EventTooLarge) -> bytes:
+    def _listen(self, seconds: float) -> None:
+        """The upstream is waited for: from the last output on it may be silent, pings aside, for so long."""
+        loop = asyncio.get_running_loop()
+        if self._quiet_since is None:
+            self._quiet_since = loop.time()
+        if self._stall_timer is None:
+            self._stall_timer = loop.call_later(seconds, self._look, seconds)
+
+    def _look(self, seconds: float) -> None:
+        """End a stream that has stalled.  Time that the client took to read does not count."""
+        loop = asyncio.get_running_loop()
+        waiting = self._reply.since is not None and self._quiet_since is not None
+        left = self._quiet_since + seconds - loop.time() if waiting and self._quiet_since is not None else seconds
+        if left <= 0:
+            self._stalled = True
+            self._reply.close()
+        else:
+            self._stall_timer = loop.call_later(left, self._look, seconds)
+
+    def _broken(self, error: UpstreamFailed) -> bytes:
         """End the stream with the protocol's in-band error; usage of what was delivered is kept."""
         self.done = True
-        if isinstance(error, EventTooLarge):
-            error = UpstreamFailed(error_of(ErrorKind.BAD_GATEWAY, f"upstream: {error}", code="too_large"), "sent")
         self.note = error.error.code or error.error.kind
         frames = self._meter.fail(replace(error.error, should_retry=None))
         verdict = self._judge(error) if self._judge else None
@@ -175,6 +219,9 @@ class RawStream:
         return frames
 
     def _finish(self, outcome: Outcome) -> None:
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+            self._stall_timer = None
         if not self._settled:
             self._settled = True
             self._settle(outcome)
@@ -203,6 +250,11 @@ class RawStream:
 
 def _nobody(outcome: Outcome) -> None:
     """Before the commit the attempt settles its lease itself."""
+
+
+def _stalled() -> UpstreamFailed:
+    message = "upstream: the stream stalled"
+    return UpstreamFailed(error_of(ErrorKind.UPSTREAM_TIMEOUT, message, code="stalled"), "sent")
 
 
 def _truncated() -> UpstreamFailed:

@@ -10,7 +10,7 @@ from rotator.config.schema import Limits
 from rotator.contracts import Call, Envelope, Meter, Outcome, Verdict
 from rotator.credentials.pool import Lease
 from rotator.errors import UpstreamFailed
-from rotator.exchange.answer import Answer, RawStream
+from rotator.exchange.answer import Answer, Bounds, RawStream
 from rotator.exchange.plan import Plan, names
 from rotator.neutral.error import ErrorKind, error_of
 from rotator.neutral.redact import Redactor
@@ -39,6 +39,7 @@ class Attempt:
     limits: Limits
     redactor: Redactor
     ended: Callable[[Outcome, int], None]
+    stall_seconds: float | None = None
     status: int = 0
 
     async def open(self, transport: Transport, seconds: float) -> Answer:
@@ -107,8 +108,9 @@ class Attempt:
     async def _stream(self, reply: Reply) -> Answer:
         if reply.header("content-type").split(";")[0].strip().lower() == "application/json":
             raise await self._not_a_stream(reply)
-        stream = RawStream(reply, self.plan.protocol.meter(self.call), self.limits.event_bytes, self.redactor.error)
-        await stream.open(self.limits.hold_back_bytes)
+        bounds = Bounds(self.limits.event_bytes, self.limits.hold_back_bytes, self.stall_seconds)
+        stream = RawStream(reply, self.plan.protocol.meter(self.call), bounds, self.redactor.error)
+        await stream.open()
         stream.commit(self._settle, self._judge)
         return Answer(200, self._headers(reply, "text/event-stream"), b"", stream)
 

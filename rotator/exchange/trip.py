@@ -63,10 +63,8 @@ class Trip:
         self.record = record
         self.deadline = 0.0
 
-    async def open(self, protocol: ProtocolAdapter) -> Answer:
+    async def open(self, protocol: ProtocolAdapter, envelope: Envelope) -> Answer:
         """The first answer worth showing.  Raises Refused with what the client is to be told."""
-        envelope = protocol.peek(self.call)
-        self.record.model = envelope.model
         targets = self.world.router.resolve(envelope.model, protocol.name)
         self.deadline = self.means.clock.monotonic() + self.world.settings.get(Timeouts).global_seconds
         error: NeutralError | None = None
@@ -98,9 +96,8 @@ class Trip:
             self.record.attempts += 1
             self.record.way, self.record.label = plan.way, lease.credential.label
             ended = self._observer(plan.target, lease.credential.id)
-            attempt = Attempt(
-                plan, self.call, envelope, lease, self.world.settings.get(Limits), self.world.redactor, ended
-            )
+            limits, stall = self.world.settings.get(Limits), self.world.settings.get(Timeouts).stream_stall_seconds
+            attempt = Attempt(plan, self.call, envelope, lease, limits, self.world.redactor, ended, stall)
             try:
                 return await attempt.open(self.means.transport, self._left(envelope.streaming))
             except AttemptFailed as failed:

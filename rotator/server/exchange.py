@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Mapping
 from typing import Any, Final
 
 from rotator.config.schema import Limits, Timeouts
-from rotator.contracts import Call, ProtocolAdapter, Route
+from rotator.contracts import Call, Meter, ProtocolAdapter, Route
 from rotator.errors import Refused
 from rotator.exchange.answer import Answer
 from rotator.exchange.record import RequestRecord
@@ -18,6 +18,7 @@ from rotator.server.admit import header_map
 from rotator.server.bodies import parse_object, read_body
 from rotator.server.core import Core
 from rotator.server.hangup import ClientGone, HangupWatch, Receive, connection_of
+from rotator.server.heartbeat import BEAT, with_heartbeats
 from rotator.server.replies import PRIVATE, STREAMED, Send, send_body, send_error, told
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,8 @@ class Running:
         self.world = exchange.core.world
         self.answer: Answer | None = None
         self.started = False
+        self.beats: float | None = None
+        self.meter: Meter | None = None
         self.ending: NeutralError | None = None
         self.task: asyncio.Task[Any] | None = None
 
@@ -94,9 +97,16 @@ class Running:
         body = await read_body(receive, headers, limit, None if connection.whole else seconds)
         operation = self.route.operation
         call = Call(self.protocol.name, operation, self.route.path, query, headers, body, parse_object(body))
+        envelope = self.protocol.peek(call)
+        self.record.model = envelope.model
         with HangupWatch(connection) as watch:
-            trip = Trip(self.core.means, self.world, call, caller, self.record)
-            self.answer = await trip.open(self.protocol)
+            opening = Trip(self.core.means, self.world, call, caller, self.record).open(self.protocol, envelope)
+            self.beats = settings.get(Timeouts).stream_heartbeat_seconds if envelope.streaming else None
+            if self.beats is None:
+                self.answer = await opening
+            else:
+                self.meter = self.protocol.meter(call)
+                self.answer = await with_heartbeats(opening, self.beats, self._beat)
             await self._show(self.answer, watch)
         if watch.gone:
             self._gone()
@@ -104,16 +114,17 @@ class Running:
     async def _show(self, answer: Answer, watch: HangupWatch) -> None:
         """Send the answer; a stream's upstream is left to end behind the client's back."""
         self.record.status = answer.status
-        stream = answer.stream
+        stream, begun = answer.stream, self.started
         self.started = True
         if stream is None:
             await send_body(self.send, answer.status, [*answer.headers, *PRIVATE, *told(self.record)], answer.body)
             watch.stop()
             return
-        headers = [*answer.headers, *STREAMED, *told(self.record)]
-        send = self.send
-        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-        while chunk := await stream.next():
+        send, beats = self.send, self.beats
+        if not begun:
+            headers = [*answer.headers, *STREAMED, *told(self.record)]
+            await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        while chunk := await (stream.next() if beats is None else with_heartbeats(stream.next(), beats, self._beat)):
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
             if stream.done:
                 break
@@ -123,10 +134,21 @@ class Running:
         self.started = False  # nothing of this answer is left to be broken off
         await stream.drain()
 
+    async def _beat(self) -> None:
+        """A blank line; the first one before an answer fixes status and headers (design.md 2.3, Ends)."""
+        if not self.started:
+            self.started = True
+            self.record.status = 200
+            headers = [(b"content-type", b"text/event-stream"), *STREAMED, *told(self.record)[:2]]
+            await self.send({"type": "http.response.start", "status": 200, "headers": headers})
+        await self.send({"type": "http.response.body", "body": BEAT, "more_body": True})
+
     async def _refuse(self, error: NeutralError) -> None:
         self.record.note = error.code or str(error.kind)
         if self.started:
-            return  # the head is out: only breaking off is honest, and the server does so
+            if self.answer is None and self.meter is not None:  # only heartbeats are out
+                await self.send({"type": "http.response.body", "body": self.meter.fail(error), "more_body": False})
+            return  # else only breaking off is honest, and the server does so
         extra = [(b"connection", b"close")] if error.status in _CLOSING and error.protocol is None else None
         await send_error(self.send, self.protocol, error, self.record, extra)
 
@@ -134,7 +156,7 @@ class Running:
         """The process ends: an open stream gets its protocol's in-band error, what has not begun a refusal."""
         stream = self.answer.stream if self.answer else None
         if stream is None or not self.started:
-            if not self.record.status:
+            if not self.record.status or self.answer is None:
                 await self._refuse(error)
             return
         self.record.note = error.code or str(error.kind)
