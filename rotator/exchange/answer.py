@@ -90,12 +90,18 @@ class RawStream:
         self._settle: Settle = _nobody
         self._judge: Judge | None = None
 
-    async def open(self) -> None:
-        """Read up to the first visible output, the end, or the limit; raises UpstreamFailed before anything showed."""
+    async def open(self) -> bytes:
+        """Read up to the first visible output, the end, or the limit; raises UpstreamFailed before anything showed.
+
+        b"" means that there is a stream; else the body is a JSON document and this is how it begins (what the vendor
+        calls it does not matter: protocols.md 4.11, clients.md 1.4).
+        """
         signals = self._meter.signals
         size = 0
         while not (signals.visible or signals.ended) and size <= self._bounds.hold_back_bytes:
             chunk = await self._reply.next()
+            if not self._started and chunk.lstrip()[:1] in (b"{", b"["):
+                return chunk
             block = self._take(chunk) if chunk else self._tail()
             if signals.error is not None:
                 raise UpstreamFailed(self._redact(signals.error), "answered")
@@ -107,7 +113,8 @@ class RawStream:
                     raise _truncated()
                 self.done = True
                 self._held.append(self._meter.trailer())
-                return
+                break
+        return b""
 
     def commit(self, settle: Settle, judge: Judge) -> None:
         """From here on the client sees what comes; ``judge`` says what a later failure means for the key."""

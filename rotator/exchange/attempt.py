@@ -27,6 +27,11 @@ class AttemptFailed(Exception):
         self.cause = cause
         self.verdict = verdict
 
+    def told(self) -> UpstreamFailed:
+        """The failure as the client gets it: with the time at which the vendor wants to be asked again."""
+        error = replace(self.cause.error, retry_after_seconds=self.verdict.retry_after_seconds)
+        return UpstreamFailed(error, self.cause.stage, self.cause.headers)
+
 
 @dataclass(slots=True)
 class Attempt:
@@ -106,17 +111,17 @@ class Attempt:
         return Answer(200, self._headers(reply, "application/json"), body)
 
     async def _stream(self, reply: Reply) -> Answer:
-        if reply.header("content-type").split(";")[0].strip().lower() == "application/json":
-            raise await self._not_a_stream(reply)
         bounds = Bounds(self.limits.event_bytes, self.limits.hold_back_bytes, self.stall_seconds)
         stream = RawStream(reply, self.plan.protocol.meter(self.call), bounds, self.redactor.error)
-        await stream.open()
+        document = await stream.open()
+        if document:
+            raise await self._not_a_stream(reply, document)
         stream.commit(self._settle, self._judge)
         return Answer(200, self._headers(reply, "text/event-stream"), b"", stream)
 
-    async def _not_a_stream(self, reply: Reply) -> UpstreamFailed:
+    async def _not_a_stream(self, reply: Reply, begun: bytes) -> UpstreamFailed:
         """JSON where a stream was asked for: mostly an error with status 200 (protocols.md 4.11)."""
-        body = await reply.read(self.limits.response_body_bytes)
+        body = begun + await reply.read(self.limits.response_body_bytes)
         meter = self.plan.protocol.meter(self.call)
         try:
             meter.whole(loads(body))

@@ -109,7 +109,7 @@ class Trip:
                 elif failed.verdict.scope == "model":
                     progress.limited.add(lease.credential.id)
                 if decide(failed.verdict, progress.counted, retry.max_attempts) is Action.STOP:
-                    raise failed.cause from None
+                    raise failed.told() from None
 
     def _left(self, streaming: bool) -> float:
         """Seconds for the next attempt: silence has its limit, and all attempts together have one."""
@@ -185,6 +185,6 @@ def _told(none: NoCredential, last: AttemptFailed | None) -> UpstreamFailed | No
     if last is None:
         return none
     if last.verdict.blame != "credential":
-        return last.cause
+        return last.told()
     message = f"{none.error.message}; the vendor's last answer: {last.cause.error.message}"
     return NoCredential(replace(none.error, message=message), none.free_in_seconds)

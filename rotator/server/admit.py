@@ -20,6 +20,8 @@ from rotator.neutral.error import ErrorKind, NeutralError, error_of
 
 LOCAL: Final = Caller("local", "local")
 _NAMES: Final = ("localhost",)
+#: Of a Host or Origin header: a name has at most 253 characters.
+LONGEST_NAME: Final = 300
 
 
 def header_map(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
@@ -86,7 +88,10 @@ class Gate:
 
     def _local(self, headers: Mapping[str, str], client: str | None) -> Caller:
         """Without a key: loopback peer, loopback Host (no rebound name), no page of another origin."""
-        problem = foreign(client, headers["host"], headers.get("origin"))
+        host, origin = headers["host"], headers.get("origin")
+        if len(host) > LONGEST_NAME or len(origin or "") > LONGEST_NAME:
+            raise Refused(error_of(ErrorKind.BAD_REQUEST, "host or origin: too long", param="host"))
+        problem = foreign(client, host, origin)
         if problem is not None:
             raise Refused(error_of(ErrorKind.PERMISSION, problem, should_retry=False))
         return LOCAL

@@ -39,6 +39,7 @@ class App:
             ],
             exception_handlers={404: pages.not_found, 405: pages.not_allowed, 500: pages.failed},
         )
+        self._web.router.redirect_slashes = False  # clients re-send their key wherever a redirect points
 
     def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> Awaitable[None]:
         """Not a coroutine function itself: one frame less for every step of every request."""

@@ -75,6 +75,7 @@ class Pages:
         return await self._told(request, _method(request.method, request.scope["path"]), _allow(methods))
 
     async def failed(self, request: Request, error: Exception) -> Response:
+        log.error("%s %s failed inside the proxy", request.method, request.scope["path"], exc_info=error)
         failure = error_of(ErrorKind.SERVER, "the proxy failed on this request", code="internal_error")
         return await self._told(request, failure)
 

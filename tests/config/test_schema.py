@@ -31,7 +31,6 @@ DEFAULTS = {
     "limits.event_bytes": 32 * MIB,
     "limits.hold_back_bytes": MIB,
     "limits.header_bytes": 65536,
-    "limits.json_depth": 200,
     "sessions.trusted_fields": (),
 }
 VARIABLES = {
