@@ -280,6 +280,10 @@ class Provider(Protocol):
         """This provider with declaration keys replaced (``at``: where they stand).  Raises ConfigError."""
         ...
 
+    def rebased(self, base_url: str, at: str) -> Provider:
+        """This provider with the base URL of its default profile replaced.  Raises ConfigError."""
+        ...
+
     def address(self, profile: Profile, path: str, query: str) -> str:
         """The URL for a protocol's path under a profile's base."""
         ...

@@ -6,10 +6,11 @@ it began with. It holds no resources: pool, transport and providers' background 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
+from urllib.parse import unquote, urlsplit
 
 from rotator.config.reader import At
 from rotator.config.settings import Settings
@@ -64,20 +65,28 @@ def build_world(settings: Settings, loaded: Loaded, generation: int) -> World:
     providers = _providers(settings, loaded, found, problems)
     _check_tokens(providers, problems)
     _check_protocols(providers, settings, loaded, problems)
+    dropped_in = {
+        name
+        for plugin in loaded.plugins
+        if plugin.kind == "providers" and plugin.state == "ok" and plugin.origin != "built-in"
+        for name in plugin.names
+    }
     credentials = {
         name: keys
         for name, provider in providers.items()
-        if not provider.stand_in and _wanted(name, provider, settings, found)
+        if not provider.stand_in and _wanted(name, provider, settings, found, dropped_in)
         and (keys := credentials_of(provider, found, problems))
     }
     for name, provider in providers.items():
         if provider.stand_in and (settings.demo or not credentials):
             credentials[name] = credentials_of(provider, found, problems)
+    _check_labels(credentials, problems)
     proxies = {name: found.proxies[token(name)].value for name in providers if token(name) in found.proxies}
     if problems:
         raise ConfigError(problems)
     secrets = [key.secret for keys in credentials.values() for key in keys if key.secret is not None]
-    secrets += [key.secret for key in settings.client_keys] + list(proxies.values())
+    secrets += [key.secret for key in settings.client_keys]
+    secrets += [secret for proxy in proxies.values() for secret in (proxy, *_password(proxy))]
     routes = [ModelRoute(one.pattern, one.target, one.alias) for one in settings.routes]
     return World(
         generation,
@@ -109,8 +118,7 @@ def _providers(
         try:
             if one in known:
                 provider = providers[known[one]]
-                overlay = _base_overlay(provider, held.value.reveal())
-                providers[provider.name] = provider.configured(overlay, held.origin)
+                providers[provider.name] = provider.rebased(held.value.reveal(), held.origin)
             elif one in found.keys:
                 fallback = loaded.registry.fallback.name
                 dynamic = {"protocol": fallback, "base_url": held.value.reveal()}
@@ -126,17 +134,31 @@ def _declared(name: str, declaration: Mapping[str, Any], at: str) -> Provider:
     return HttpProvider({"name": name, **declaration}, At(at, f"providers.{name}"))
 
 
-def _base_overlay(provider: Provider, url: str) -> Mapping[str, Any]:
-    """``*_API_BASE`` sets the default profile's base (design.md 6)."""
-    own = provider.profiles[provider.default_profile]
-    if own.name == own.protocol:
-        return {"base_url": url}
-    return {"profiles": {own.name: {"base_url": url}}}
+def _wanted(
+    name: str, provider: Provider, settings: Settings, found: ProviderVariables, dropped_in: Collection[str]
+) -> bool:
+    """Built-in keyless providers exist once they are named, in the configuration or by their base (design.md 6)."""
+    named = name in dropped_in or name in settings.providers or token(name) in found.bases
+    return not provider.keyless or named
 
 
-def _wanted(name: str, provider: Provider, settings: Settings, found: ProviderVariables) -> bool:
-    """Keyless providers exist only once they are named, in the configuration or by their base (design.md 6)."""
-    return not provider.keyless or name in settings.providers or token(name) in found.bases
+def _password(proxy: Secret) -> tuple[Secret, ...]:
+    """The password inside a proxy's URL: an error may quote it alone."""
+    try:
+        password = urlsplit(proxy.reveal()).password
+    except ValueError:
+        return ()
+    return (Secret(unquote(password)), Secret(password)) if password else ()
+
+
+def _check_labels(credentials: Mapping[str, tuple[Credential, ...]], problems: list[Problem]) -> None:
+    """Labels name one key among all (design.md 6): commands take them without a provider."""
+    owners: dict[str, str] = {}
+    for name, keys in credentials.items():
+        for key in keys:
+            other = owners.setdefault(key.label, name)
+            if other != name:
+                problems.append(Problem("credentials", name, f"label {key.label!r} is that of a key of {other} too"))
 
 
 def _check_tokens(providers: Mapping[str, Provider], problems: list[Problem]) -> None:

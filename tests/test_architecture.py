@@ -63,7 +63,7 @@ VENDOR_WORDS: dict[tuple[str, str], str] = {
 #: Test files and folders that mirror no module, and what they are about.
 CROSS_CUTTING: dict[str, str] = {
     "tests/test_architecture.py": "the rules of the house",
-    "tests/proxy.py": "a whole proxy for the tests",
+    "tests/server/test_sdks.py": "the official SDKs over the whole server",
     "tests/test_packaging.py": "wheel, editable install, checkout, locks, Makefile",
 }
 

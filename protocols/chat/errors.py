@@ -62,6 +62,8 @@ def kind_of(error: Mapping[str, Any], status: int) -> ErrorKind:
     """
     for word in (error.get("code"), error.get("type")):
         if isinstance(word, str) and word in WORDS:
+            if word == "slow_down" and status == 429:
+                return ErrorKind.RATE_LIMITED
             return WORDS[word]
     code = error.get("code")
     if isinstance(code, str) and code.isascii() and code.isdigit():

@@ -72,7 +72,7 @@ def sift(environment: Mapping[str, Variable]) -> ProviderVariables:
 
 
 def unused(found: ProviderVariables, providers: Mapping[str, Provider]) -> tuple[str, ...]:
-    """Warnings for keys that belong to no provider: a misspelt name, or a base URL that is missing."""
+    """Warnings for what belongs to no provider or no key: a misspelt name, or a variable that is missing."""
     known = {token(name): name for name in providers}
     warnings = []
     for one, keys in sorted(found.keys.items()):
@@ -80,6 +80,19 @@ def unused(found: ProviderVariables, providers: Mapping[str, Provider]) -> tuple
             near = nearest(one.lower(), known.values())
             hint = f"did you mean {token(near)}_API_KEY?" if near else f"set {one}_API_BASE to make it one"
             warnings.append(f"{keys[0].held.origin}: {keys[0].name}: no provider {one.lower()!r}; {hint}")
+    for kind, held in (("API_BASE", found.bases), ("PROXY_URL", found.proxies)):
+        for one, variable in sorted(held.items()):
+            if one not in known:
+                near = nearest(one.lower(), known.values())
+                hint = f"did you mean {token(near)}_{kind}?" if near else f"set {one}_API_KEY to make it one"
+                warnings.append(f"{variable.origin}: {variable.name}: no provider {one.lower()!r}; {hint}")
+    for name, provider in providers.items():
+        numbers = {str(key.number) for key in found.keys.get(token(name), ())}
+        warnings += [
+            f"providers.{name}.credentials.{number}: there is no such key ({token(name)}_API_KEY_{number})"
+            for number in provider.key_facts()
+            if number not in numbers
+        ]
     return tuple(warnings)
 
 
@@ -105,7 +118,7 @@ def credentials_of(provider: Provider, found: ProviderVariables, problems: list[
             held = next(iter(stated.values()))
             missing = f"{one}_API_KEY_{number}" if number else f"{one}_API_KEY"
             problems.append(Problem(held.origin, held.name, f"{missing} is not set"))
-    own = provider.own_secrets()
+    own = provider.own_secrets() if not credentials else ()
     credentials += [_credential(provider.name, number, secret, KeyFacts()) for number, secret in enumerate(own, 1)]
     if provider.keyless and not credentials:
         credentials = [Credential(_identity(provider.name, None), provider.name, f"{provider.name}#0", None)]

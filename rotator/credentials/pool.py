@@ -22,15 +22,16 @@ log = logging.getLogger(__name__)
 class Lease:
     """The right to use one credential for one attempt; settles exactly once, whatever happens."""
 
-    __slots__ = ("_pool", "_settled", "_standing", "credential", "probe", "target")
+    __slots__ = ("_pool", "_settled", "_standing", "began", "credential", "probe", "target")
 
-    def __init__(self, pool: Pool, standing: Standing, target: Target, probe: bool) -> None:
+    def __init__(self, pool: Pool, standing: Standing, target: Target, probe: bool, began: float) -> None:
         self.credential: Credential = standing.credential
         self.target = target
         self.probe = probe
         self._pool = pool
         self._standing = standing
         self._settled = False
+        self.began = began
 
     @property
     def settled(self) -> bool:
@@ -147,7 +148,7 @@ class Pool:
         self.counters.open += 1
         if probe:
             self._probing.add(target.provider)
-        return Lease(self, chosen, target, probe)
+        return Lease(self, chosen, target, probe, self._clock.monotonic())
 
     def settled(self, lease: Lease, standing: Standing, outcome: Outcome) -> None:
         """Called by the lease, once."""
@@ -155,7 +156,7 @@ class Pool:
         standing.in_use -= 1
         if lease.probe:
             self._probing.discard(lease.target.provider)
-        standing.learn(lease.target.model, outcome, self._clock.monotonic())
+        standing.learn(lease.target.model, outcome, self._clock.monotonic(), lease.began)
 
     def settled_twice(self, lease: Lease) -> None:
         """Called by a lease that was settled before."""

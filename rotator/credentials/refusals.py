@@ -50,7 +50,8 @@ def none_left(candidates: Sequence[Candidate], target: Target, now: float) -> tu
     if ends:
         wait = max(0.0, min(ends) - now)
         return _limited(f"{name}: every key is limited ({listing})", wait), wait
-    if all(_has(candidate, "rejected") or _has(candidate, "pin") for candidate in candidates):
+    wanted = [candidate for candidate in candidates if not _has(candidate, "pin")]
+    if wanted and all(_has(candidate, "rejected") for candidate in wanted):
         message = f"{name}: every key was rejected by the vendor ({listing})"
         error = NeutralError(ErrorKind.OVERLOADED, message, 503, "all_credentials_rejected", should_retry=False)
         return error, None

@@ -47,7 +47,6 @@ class Progress:
     limited: set[str] = field(default_factory=set)
     faulted: set[str] = field(default_factory=set)
     again: int = 0
-    counted: int = 0
     waited: bool = False
     last: AttemptFailed | None = None
 
@@ -62,6 +61,7 @@ class Trip:
         self.caller = caller
         self.record = record
         self.deadline = 0.0
+        self.counted = 0
 
     async def open(self, protocol: ProtocolAdapter, envelope: Envelope) -> Answer:
         """The first answer worth showing.  Raises Refused with what the client is to be told."""
@@ -104,11 +104,14 @@ class Trip:
                 progress.last = failed
                 progress.tried.add(lease.credential.id)
                 if counts(failed.verdict):
-                    progress.counted += 1
+                    self.counted += 1
                     progress.faulted.add(lease.credential.id)
                 elif failed.verdict.scope == "model":
                     progress.limited.add(lease.credential.id)
-                if decide(failed.verdict, progress.counted, retry.max_attempts) is Action.STOP:
+                action = decide(failed.verdict, self.counted, retry.max_attempts)
+                if action is Action.STOP:
+                    raise Refused(failed.told().error) from None
+                if action is Action.FAIL_OVER:
                     raise failed.told() from None
 
     def _left(self, streaming: bool) -> float:

@@ -8,19 +8,23 @@ from rotator.contracts import Verdict
 
 
 class Action(StrEnum):
-    """rotate: another key of the target. stop: the client gets the error."""
+    """rotate: another key of the target. fail_over: the next target. stop: the client gets the error."""
 
     ROTATE = "rotate"
+    FAIL_OVER = "fail_over"
     STOP = "stop"
 
 
 def decide(verdict: Verdict, counted_attempts: int, max_attempts: int) -> Action:
     """``counted_attempts`` includes this one unless it ended in a limit or a rejection: the keys bound those.
 
-    What the vendor says of the request itself does not change with the key (engine.md 9.4).
+    What the vendor says of the request itself does not change with the key (engine.md 9.4); what it says of the model
+    may with the target.
     """
-    if verdict.blame in ("client", "model"):
+    if verdict.blame == "client":
         return Action.STOP
+    if verdict.blame == "model":
+        return Action.FAIL_OVER
     if verdict.blame == "credential" or counted_attempts < max_attempts:
         return Action.ROTATE
     return Action.STOP

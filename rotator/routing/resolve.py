@@ -73,6 +73,8 @@ class Router:
         name, _, profile = head.partition(":")
         provider = self._providers.get(name.lower()) if slash and rest else None
         if provider is None:
+            if slash and not rest:
+                raise self._unknown(model, "no model is named behind the provider")
             return self._bare(model, protocol)
         if provider.name not in self._usable:
             raise self._unknown(model, f"provider {provider.name!r} has no key: set {_variable(provider.name)}")
@@ -83,7 +85,8 @@ class Router:
         if profile:
             if profile not in provider.profiles:
                 known = ", ".join(provider.profiles)
-                raise self._unknown(model, f"provider {provider.name!r} has no profile {profile!r} (it has: {known})")
+                asked = f"{provider.name}:{profile}/{model}"
+                raise self._unknown(asked, f"provider {provider.name!r} has no profile {profile!r} (it has: {known})")
             return Target(provider.name, profile, model)
         speaking = [one.name for one in provider.profiles.values() if one.protocol == protocol]
         if provider.default_profile in speaking or not speaking:

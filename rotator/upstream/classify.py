@@ -44,6 +44,7 @@ TABLE: Final[Mapping[ErrorKind, Verdict]] = {
 #: 400s that are about the key, told apart by their text only.  Source: protocols.md 1.10 (Anthropic rows), 1.8.
 _TEXTS: Final = (
     (re.compile(r"\bcredit balance is too low\b", re.I), _BALANCE),
+    (re.compile(r"\breached your specified api usage limits?\b", re.I), _BALANCE),
     (re.compile(r"\b(?:workspace|organization) (?:has reached|spend limit|usage limit)\b", re.I), _BALANCE),
     (re.compile(r"\b(?:api key not valid|invalid api key|api key expired)\b", re.I), _REJECTED),
 )

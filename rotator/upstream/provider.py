@@ -22,6 +22,7 @@ from rotator.neutral.secret import Secret
 from rotator.upstream.classify import classify
 
 PROVIDER_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]*\Z")
+_VERSION: Final = re.compile(r"v\d[a-z0-9]*\Z")
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 
 AuthScheme = Literal["bearer", "x-api-key", "x-goog-api-key", "none"]
@@ -164,6 +165,11 @@ class HttpProvider:
         changed._declare(At(at, f"providers.{self.name}"))
         return changed
 
+    def rebased(self, base_url: str, at: str) -> Provider:
+        own = self.default_profile
+        inside = own in self.declaration.profiles
+        return self.configured({"profiles": {own: {"base_url": base_url}}} if inside else {"base_url": base_url}, at)
+
     def key_facts(self) -> Mapping[str, KeyFacts]:
         """Facts about numbered keys from the ``credentials`` key."""
         return self.declaration.credentials
@@ -175,7 +181,7 @@ class HttpProvider:
         """Base and path; a version segment that both have (``/v1`` + ``/v1/messages``) stands once (design.md 6)."""
         base = profile.base_url
         head, _, rest = path[1:].partition("/")
-        if rest and base.endswith(f"/{head}"):
+        if rest and _VERSION.match(head) and urlsplit(base).path.endswith(f"/{head}"):
             path = f"/{rest}"
         return f"{base}{path}?{query}" if query else base + path
 

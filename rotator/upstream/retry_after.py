@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
@@ -41,6 +41,13 @@ def plain_seconds(value: str) -> float | None:
     return capped(float(value)) if _NUMBER.match(value) else None
 
 
+def seconds_or_epoch(value: str, now: float) -> float | None:
+    """Like ``plain_seconds``; beyond 30 years a number is no wait but a unix time (faults.md 2 row 24)."""
+    if _NUMBER.match(value) and float(value) >= 1e9:
+        return capped(max(0.0, float(value) - now))
+    return plain_seconds(value)
+
+
 def duration(value: str) -> float | None:
     """A Go or protobuf duration: ``"6m0s"``, ``"373.8ms"``, ``"45.837906927s"``, ``"143h4m52.7s"``."""
     value = value.strip()
@@ -54,6 +61,7 @@ def http_date(value: str, now: float) -> float | None:
     """Seconds until an HTTP date (RFC 9110 10.2.3); 0 for one in the past, None for anything else."""
     try:
         at = parsedate_to_datetime(value)
+        at = at if at.tzinfo else at.replace(tzinfo=UTC)  # asctime form and -0000 name no zone: GMT
         return capped(max(0.0, at.timestamp() - now))
     except (TypeError, ValueError, OverflowError, IndexError):
         return None
@@ -70,13 +78,15 @@ def rfc3339(value: str, now: float) -> float | None:
 
 def from_headers(headers: Mapping[str, str], now: float) -> float | None:
     """What the headers state: ``retry-after-ms``, ``retry-after`` (seconds or date), then the limits' reset headers."""
-    milliseconds = plain_seconds(headers.get("retry-after-ms", "").strip())
-    if milliseconds is not None:
-        return milliseconds / 1_000
+    milliseconds = headers.get("retry-after-ms", "").strip()
+    if _NUMBER.match(milliseconds):
+        return capped(float(milliseconds) / 1_000)
     value = headers.get("retry-after", "").strip()
-    if value:
-        found = plain_seconds(value)
-        return found if found is not None else http_date(value, now)
+    found = seconds_or_epoch(value, now)
+    if found is None:
+        found = http_date(value, now)
+    if found is not None:
+        return found
     waits = list(_resets(headers, now))
     return max(waits) if waits else None
 
@@ -91,7 +101,7 @@ def _resets(headers: Mapping[str, str], now: float) -> Iterator[float]:
         if mark and family == "x-ratelimit" and headers.get(f"x-ratelimit-remaining-{kind}", "0").strip() == "0":
             found = duration(value)
             if found is None:
-                found = plain_seconds(value.strip())
+                found = seconds_or_epoch(value.strip(), now)
         elif "-ratelimit-" in name and name.endswith("-reset"):
             remaining = headers.get(name.removesuffix("-reset") + "-remaining", "").strip()
             found = rfc3339(value.strip(), now) if remaining == "0" else None
