@@ -10,6 +10,7 @@ from rotator.contracts import (
     Call,
     Credential,
     Envelope,
+    HeaderPairs,
     ListedModel,
     Meter,
     Operation,
@@ -25,7 +26,7 @@ from rotator.contracts import (
     Verdict,
 )
 from rotator.errors import PluginError, Refused, UpstreamFailed
-from rotator.hookspecs import hookimpl
+from rotator.hookspecs import AttemptSeen, hookimpl
 from rotator.neutral.error import STATUS, ErrorKind, NeutralError, error_of, kind_of_status
 from rotator.neutral.secret import Secret
 from rotator.neutral.usage import Usage
@@ -36,12 +37,14 @@ from rotator.wire.sse import Frame, frames, pieces, write_frame
 __all__ = [
     "STATUS",
     "Adapter",
+    "AttemptSeen",
     "Call",
     "Credential",
     "Declaration",
     "Envelope",
     "ErrorKind",
     "Frame",
+    "HeaderPairs",
     "HttpProvider",
     "ListedModel",
     "Meter",

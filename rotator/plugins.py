@@ -13,7 +13,7 @@ import importlib
 import logging
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.machinery import ModuleSpec
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import module_from_spec
@@ -23,6 +23,7 @@ from typing import Any, Final, Literal
 import pluggy
 
 from rotator.config.reader import At
+from rotator.config.secrets import Sieve
 from rotator.config.sources import read_document
 from rotator.contain import contain
 from rotator.errors import ConfigError, PluginError
@@ -61,13 +62,22 @@ class Plugin:
 
 
 @dataclass(frozen=True, slots=True)
+class Module:
+    """What one plug-in file brings.  ``stamp`` tells a changed file from the one that was loaded."""
+
+    registrations: tuple[Registration, ...]
+    observers: tuple[Any, ...] = ()
+    stamp: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Loaded:
     """Everything found, and the registry of what is in use.  ``python`` is kept over reloads: code is loaded once."""
 
     plugins: tuple[Plugin, ...]
     registry: Registry
     observers: tuple[Any, ...]
-    python: Mapping[str, tuple[Registration, ...] | PluginError]
+    python: Mapping[str, Module | PluginError]
 
 
 def builtin_root() -> Path:
@@ -90,22 +100,18 @@ def mount(kind: Kind, roots: Sequence[Path]) -> None:
     importlib.invalidate_caches()
 
 
-def find(kind: Kind, roots: Sequence[Path]) -> Iterator[Found | tuple[Found, str]]:
-    """Every plug-in file of a kind, root by root; with a reason where two files of one root share a stem."""
-    for rank, root in enumerate(roots):
-        origin: Origin = "built-in" if rank == len(roots) - 1 else "user"
-        stems: dict[str, list[Path]] = {}
-        folder = root / kind
-        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-            stem = _stem(path)
-            if stem is not None and not stem.startswith(("_", ".")):
-                stems.setdefault(stem, []).append(path)
-        for stem, paths in sorted(stems.items()):
-            found = Found(kind, stem, paths[0], rank, origin)
-            if len(paths) > 1:
-                yield found, f"two files of one name: {', '.join(path.name for path in paths)}"
-            else:
-                yield found
+def find(kind: Kind, roots: Sequence[Path], rank: int) -> Iterator[tuple[Found, str]]:
+    """Every plug-in file of a kind in one root, and why it cannot be used ("" if it can, as far as names tell)."""
+    origin: Origin = "built-in" if rank == len(roots) - 1 else "user"
+    stems: dict[str, list[Path]] = {}
+    folder = roots[rank] / kind
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        stem = _stem(path)
+        if stem is not None and not stem.startswith(("_", ".")):
+            stems.setdefault(stem, []).append(path)
+    for stem, paths in sorted(stems.items()):
+        doubled = f"two files of one name: {', '.join(path.name for path in paths)}" if len(paths) > 1 else ""
+        yield Found(kind, stem, paths[0], rank, origin), doubled
 
 
 def _stem(path: Path) -> str | None:
@@ -123,55 +129,68 @@ def load(user_roots: Sequence[Path] = (), previous: Loaded | None = None) -> Loa
 
 
 class _Loading:
-    """One pass over all roots and entry points, in the order in which names are given away."""
+    """One pass over all roots and entry points, in the order in which names are given away: user roots before ours."""
 
     def __init__(self, user_roots: Sequence[Path], previous: Loaded | None) -> None:
         self.roots = [*(root.expanduser().resolve() for root in user_roots), builtin_root()]
         self.previous = previous
-        self.python: dict[str, tuple[Registration, ...] | PluginError] = dict(previous.python) if previous else {}
-        self.observers: list[Any] = list(previous.observers) if previous else []
+        self.python: dict[str, Module | PluginError] = dict(previous.python) if previous else {}
+        self.observers: list[Any] = []
         self.plugins: list[Plugin] = []
         self.taken: dict[tuple[Kind, str], Registration] = {}
         self.stems: dict[tuple[Kind, str], Found] = {}
 
     def run(self) -> Loaded:
-        for kind in KINDS:
-            if self.previous is None:
+        if self.previous is None:
+            for kind in KINDS:
                 mount(kind, self.roots)
-            for found in find(kind, self.roots):
-                self._file(*found) if isinstance(found, tuple) else self._file(found)
+        for rank in range(len(self.roots)):
+            for kind in KINDS:
+                for found, reason in find(kind, self.roots, rank):
+                    self._file(found, reason)
         for point in sorted(entry_points(group="rotator"), key=lambda point: point.name):
             self._installed(point)
+        self._drop_unspoken()
         return Loaded(tuple(self.plugins), freeze(self.taken), tuple(self.observers), self.python)
 
-    def _file(self, found: Found, doubled: str = "") -> None:
+    def _file(self, found: Found, unusable: str) -> None:
         path = str(found.path)
         first = self.stems.setdefault((found.kind, found.stem), found)
         if first is not found:
             log.info("%s replaces %s", first.path, path)
-            self._tell(Plugin(found.kind, (found.stem,), path, found.origin, "overridden", f"by {first.path}"))
-            return
-        if doubled:
-            self._broken(found.kind, found.stem, found.origin, PluginError(path, doubled))
+            self.plugins.append(
+                Plugin(found.kind, (found.stem,), path, found.origin, "overridden", f"by {first.path}")
+            )
             return
         try:
+            if unusable:
+                raise PluginError(path, unusable)
             if found.path.suffix in YAML:
-                registered: tuple[Registration, ...] = (read_provider(found),)
-            elif path in self.python or self.previous is None:
-                registered = self._once(path, lambda: self._import(found))
+                self._take(found.kind, found.stem, Module((read_provider(found),)), path, found.origin)
+            elif self.previous is not None and self._changed(found):
+                reason = "Python plug-ins are read at the start only"
+                log.warning("%s: %s", path, reason)
+                if path in self.python:
+                    self._take(found.kind, found.stem, self._once(path, found), path, found.origin, reason)
+                else:
+                    self.plugins.append(
+                        Plugin(found.kind, (found.stem,), path, found.origin, "needs restart", reason)
+                    )
             else:
-                reason = "Python plug-ins are loaded at the start only"
-                self._tell(Plugin(found.kind, (found.stem,), path, found.origin, "needs restart", reason))
-                return
-            self._take(found.kind, registered, path, found.origin)
+                self._take(found.kind, found.stem, self._once(path, found), path, found.origin)
         except PluginError as error:
             self._broken(found.kind, found.stem, found.origin, error)
 
-    def _once(self, path: str, work: Any) -> tuple[Registration, ...]:
-        """The registrations of a module, loaded at most once in the life of the process, its failure too."""
+    def _changed(self, found: Found) -> bool:
+        """Whether a Python file is new, or another one than was loaded."""
+        kept = self.python.get(str(found.path))
+        return kept is None or (isinstance(kept, Module) and kept.stamp != stamp_of(found.path))
+
+    def _once(self, path: str, source: Found | EntryPoint) -> Module:
+        """A module, loaded at most once in the life of the process; its failure is kept too."""
         if path not in self.python:
             try:
-                self.python[path] = work()
+                self.python[path] = hooks_of(source, path)
             except PluginError as error:
                 self.python[path] = error
         kept = self.python[path]
@@ -179,82 +198,94 @@ class _Loading:
             raise kept
         return kept
 
-    def _import(self, found: Found) -> tuple[Registration, ...]:
-        try:
-            module = importlib.import_module(f"{__name__}.{found.kind}.{found.stem}")
-        except (Exception, SystemExit) as cause:
-            raise PluginError(str(found.path), f"{type(cause).__name__}: {cause}") from cause
-        return self._hooks(module, str(found.path))
-
-    def _hooks(self, module: Any, path: str) -> tuple[Registration, ...]:
-        """Call a module's registering hooks; nothing of it counts if one of them fails."""
-        manager = pluggy.PluginManager("rotator")
-        manager.add_hookspecs(Hooks)
-        registered: list[Registration] = []
-        try:
-            manager.register(module)
-            manager.check_pending()
-            for kind in KINDS:
-                for hook in getattr(manager.hook, f"register_{kind}").get_hookimpls():
-                    hook.function(lambda thing, kind=kind: registered.append(checked(kind, thing, path)))
-        except PluginError:
-            raise
-        except Exception as cause:
-            raise PluginError(path, f"{type(cause).__name__}: {cause}") from cause
-        observers = [hook.function for hook in manager.hook.on_attempt.get_hookimpls()]
-        if not registered and not observers:
-            raise PluginError(path, "registers nothing: no hook of rotator.api is implemented in it")
-        self.observers.extend(observers)
-        return tuple(registered)
-
-    def _take(self, kind: Kind | str, registered: Sequence[Registration], path: str, origin: Origin) -> None:
+    def _take(
+        self, kind: Kind | str, stem: str, module: Module, path: str, origin: Origin, outdated: str = ""
+    ) -> None:
         """Give names away, all of a file or none; a name that is taken stays with the one before."""
+        registered = module.registrations
         clashes = [entry for entry in registered if (entry.kind, entry.name) in self.taken]
-        twice = len({(entry.kind, entry.name) for entry in registered}) < len(registered)
-        if twice:
+        if len({(entry.kind, entry.name) for entry in registered}) < len(registered):
             raise PluginError(path, "registers one name twice")
         for entry in clashes:
             before = self.taken[entry.kind, entry.name]
-            if origin == "built-in" and self._is_builtin(before.path):
+            if origin == "built-in" and Path(before.path).is_relative_to(self.roots[-1]):
                 raise PluginError(path, f"{entry.kind[:-1]} {entry.name!r} is registered by {before.path} too")
             log.info("%s %r of %s replaces that of %s", entry.kind[:-1], entry.name, before.path, path)
         for entry in registered:
             self.taken.setdefault((entry.kind, entry.name), entry)
-        names = tuple(entry.name for entry in registered)
+        self.observers.extend(module.observers)
+        names = tuple(entry.name for entry in registered) or (stem,)
         if clashes and len(clashes) == len(registered):
             winner = self.taken[clashes[0].kind, clashes[0].name].path
-            self._tell(Plugin(kind, names, path, origin, "overridden", f"by {winner}"))
-        else:
-            reason = f"{', '.join(entry.name for entry in clashes)} overridden" if clashes else ""
-            self._tell(Plugin(kind, names, path, origin, "ok", reason))
-
-    def _is_builtin(self, path: str) -> bool:
-        return Path(path).is_relative_to(self.roots[-1])
+            self.plugins.append(Plugin(kind, names, path, origin, "overridden", f"by {winner}"))
+            return
+        reason = f"{', '.join(entry.name for entry in clashes)} overridden" if clashes else outdated
+        self.plugins.append(Plugin(kind, names, path, origin, "needs restart" if outdated else "ok", reason))
 
     def _installed(self, point: EntryPoint) -> None:
         path = f"{point.dist.name if point.dist else 'package'}: {point.name} = {point.value}"
         try:
-            registered = self._once(path, lambda: self._hooks(_loaded(point, path), path))
-            kind = registered[0].kind if registered else "hooks"
-            self._take(kind, registered, path, "installed")
+            module = self._once(path, point)
+            kind = module.registrations[0].kind if module.registrations else "hooks"
+            self._take(kind, point.name, module, path, "installed")
         except PluginError as error:
             self._broken("package", point.name, "installed", error)
+
+    def _drop_unspoken(self) -> None:
+        """A provider whose protocol nobody registered is broken; known only when everything is loaded."""
+        protocols = {name for kind, name in self.taken if kind == "protocols"}
+        for (kind, name), entry in tuple(self.taken.items()):
+            unknown = [one.protocol for one in entry.thing.profiles.values()] if kind == "providers" else []
+            unknown = [protocol for protocol in unknown if protocol not in protocols]
+            if unknown:
+                known = ", ".join(sorted(protocols))
+                error = PluginError(entry.path, f"no protocol is named {unknown[0]!r} (there are: {known})")
+                del self.taken[kind, name]
+                line = next(one for one in self.plugins if one.path == entry.path and name in one.names)
+                self.plugins.remove(line)
+                self._broken(kind, name, line.origin, error)
 
     def _broken(self, kind: Kind | str, name: str, origin: Origin, error: PluginError) -> None:
         if origin == "built-in":
             raise error
         log.warning("plug-in skipped: %s", error)
-        self._tell(Plugin(kind, (name,), error.path, origin, "broken", error.reason))
-
-    def _tell(self, plugin: Plugin) -> None:
-        self.plugins.append(replace(plugin))
+        self.plugins.append(Plugin(kind, (name,), error.path, origin, "broken", error.reason))
 
 
-def _loaded(point: EntryPoint, path: str) -> Any:
+def stamp_of(path: Path) -> int:
+    """When a Python plug-in was changed last: the file, or the newest file of a package.  ns; 0 if it is gone."""
+    files = sorted(path.rglob("*.py")) if path.is_dir() else [path]
     try:
-        return point.load()
+        return max((file.stat().st_mtime_ns for file in files), default=0)
+    except OSError:
+        return 0
+
+
+def hooks_of(source: Found | EntryPoint, path: str) -> Module:
+    """Import a plug-in and call its registering hooks; nothing of it counts if anything fails.  Raises PluginError."""
+    manager = pluggy.PluginManager("rotator")
+    manager.add_hookspecs(Hooks)
+    registered: list[Registration] = []
+    try:
+        if isinstance(source, EntryPoint):
+            module = source.load()
+        else:
+            module = importlib.import_module(f"{__name__}.{source.kind}.{source.stem}")
+        manager.register(module)
+        manager.check_pending()
+        for kind in KINDS:
+            for hook in getattr(manager.hook, f"register_{kind}").get_hookimpls():
+                hook.function(lambda thing, kind=kind: registered.append(checked(kind, thing, path)))
+    except PluginError:
+        raise
     except (Exception, SystemExit) as cause:
-        raise PluginError(path, f"{type(cause).__name__}: {cause}") from cause
+        reason = " ".join(f"{type(cause).__name__}: {cause}".split())
+        raise PluginError(path, reason) from cause
+    observers = tuple(hook.function for hook in manager.hook.on_attempt.get_hookimpls())
+    if not registered and not observers:
+        raise PluginError(path, "registers nothing: no hook of rotator.api is implemented in it")
+    stamp = 0 if isinstance(source, EntryPoint) else stamp_of(source.path)
+    return Module(tuple(registered), observers, stamp)
 
 
 def read_provider(found: Found) -> Registration:
@@ -263,7 +294,10 @@ def read_provider(found: Found) -> Registration:
     if found.kind != "providers":
         raise PluginError(path, f"a YAML file is a provider; in {found.kind}/ a plug-in is Python")
     try:
-        declaration = {"name": found.stem, **_texts(read_document(found.path, path).data)}
+        sieve = Sieve(path)
+        declaration = {"name": found.stem, **sieve.mapping(read_document(found.path, path).data)}
+        if sieve.problems:
+            raise ConfigError(sieve.problems)
         if declaration["name"] != found.stem:
             raise PluginError(path, f"name: {declaration['name']!r} is not the file's name {found.stem!r}")
         provider = HttpProvider(declaration, At(path))
@@ -271,10 +305,6 @@ def read_provider(found: Found) -> Registration:
         reason = "; ".join(f"{one.key}: {one.reason}" if one.key else one.reason for one in error.problems)
         raise PluginError(path, reason) from error
     return checked("providers", provider, path)
-
-
-def _texts(data: Mapping[object, object]) -> dict[str, Any]:
-    return {str(key): value for key, value in data.items()}
 
 
 def tell(observers: Sequence[Any], attempt: AttemptSeen) -> None:

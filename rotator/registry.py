@@ -50,13 +50,15 @@ def checked(kind: Kind, thing: Any, path: str) -> Registration:
     return Registration(kind, name, thing, path)
 
 
-def _check_adapter(adapter: Any, path: str) -> None:
+def _check_adapter(thing: object, path: str) -> None:
     """Adapters are classes: one object serves one attempt."""
-    if not callable(adapter):
-        raise PluginError(path, f"adapter {adapter.name!r} must be a class, not an object")
+    if not isinstance(thing, type):
+        raise PluginError(path, f"adapter {_shown(thing)} must be a class, not an object")
+    adapter: Any = thing
     if adapter.form not in ("wire", "neutral"):
         raise PluginError(path, f"adapter {adapter.name!r}: form must be 'wire' or 'neutral', not {adapter.form!r}")
-    if isinstance(adapter.protocols, str) or not all(isinstance(one, str) for one in adapter.protocols):
+    listed = adapter.protocols
+    if not isinstance(listed, tuple | list | set | frozenset) or not all(isinstance(one, str) for one in listed):
         raise PluginError(path, f"adapter {adapter.name!r}: protocols must be a sequence of protocol names")
 
 

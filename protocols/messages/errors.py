@@ -88,5 +88,6 @@ def refuse(error: NeutralError, name: str) -> RefusedReply:
 
     A 503 of our own (no key free) keeps its status: 529 would blame the vendor.
     """
-    status = 529 if error.status == 503 and error.kind is ErrorKind.OVERLOADED else error.status
+    vendors = error.protocol is not None
+    status = 529 if vendors and error.status == 503 and error.kind is ErrorKind.OVERLOADED else error.status
     return RefusedReply(status, dumps(error_object(error, name)))

@@ -52,6 +52,8 @@ class Ask:
     tools: Mapping[str, Any]
     """name -> JSON Schema of the arguments"""
     choice: ToolChoice
+    wanted: Any
+    """the JSON Schema that the text must fit, else None"""
     thinking: bool
     input_tokens: int
     cached_tokens: int

@@ -226,6 +226,8 @@ class Engine:
             if play.cut_after is None:
                 headers["content-length"] = str(len(events[0]))
         pace = self._pace_seconds if full.paced else 0.0
+        if play.model == "mid-error":  # in one read with its error, the beginning would never be shown
+            pace = self._pace_seconds / 5
         if play.cut_after is not None:
             events = events[: play.cut_after]
         return Performance(200, headers, events, play.head, play.gate, play.end, pace)

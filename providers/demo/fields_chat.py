@@ -27,11 +27,15 @@ ASSISTANTS = where(MESSAGES, "role", "assistant")
 INSTRUCTIONS = where(MESSAGES, "role", "system", "developer")
 USERS = where(MESSAGES, "role", "user")
 TOOL_RESULTS = where(MESSAGES, "role", "tool")
-PARTS = items(MESSAGES, "content")
+PREDICTED = items(child(root, "prediction"), "content")
+PARTS = either(items(MESSAGES, "content"), PREDICTED)
 TOOLS = items(root, "tools")
 FUNCTIONS = child(where(TOOLS, "type", "function"), "function")
+LEGACY_FUNCTIONS = items(root, "functions")
 CUSTOM_TOOLS = child(where(TOOLS, "type", "custom"), "custom")
 TOOL_CHOICE = child(root, "tool_choice")
+ALLOWED = items(child(TOOL_CHOICE, "allowed_tools"), "tools")
+CHOSEN = tuple(child(place, name) for place in (TOOL_CHOICE, ALLOWED) for name in ("function", "custom"))
 TOOL_CALLS = items(ASSISTANTS, "tool_calls")
 RESPONSE_FORMAT = child(root, "response_format")
 JSON_SCHEMA = child(RESPONSE_FORMAT, "json_schema")
@@ -101,6 +105,12 @@ OPTIONS = (
         },
     ),
     Shape("moderation", MODERATION, {"model": REQUIRED_TEXT, "policy": THING_OR_NULL}),
+    Shape("moderation_policy", child(MODERATION, "policy"), {"input": THING_OR_NULL, "output": THING_OR_NULL}),
+    Shape(
+        "moderation_side",
+        either(*(child(child(MODERATION, "policy"), side) for side in ("input", "output"))),
+        {"mode": Field(enum("score", "block"), required=True)},
+    ),
     Shape(
         "prompt_cache_options",
         child(root, "prompt_cache_options"),
@@ -162,7 +172,7 @@ TOOL_SHAPES = (
     ),
     Shape(
         "legacy_function",
-        items(root, "functions"),
+        LEGACY_FUNCTIONS,
         {"name": Field(NAME, required=True), "description": TEXT, "parameters": A_THING},
     ),
     Shape("function_call", child(root, "function_call"), {"name": REQUIRED_TEXT}),
@@ -179,9 +189,14 @@ TOOL_SHAPES = (
     Shape("function_choice", where(TOOL_CHOICE, "type", "function"), {"function": REQUIRED_THING}, open=True),
     Shape("custom_choice", where(TOOL_CHOICE, "type", "custom"), {"custom": REQUIRED_THING}, open=True),
     Shape("allowed_choice", where(TOOL_CHOICE, "type", "allowed_tools"), {"allowed_tools": REQUIRED_THING}, open=True),
+    Shape("named_tool", either(*CHOSEN), {"name": REQUIRED_TEXT}),
     Shape(
-        "named_tool", either(child(TOOL_CHOICE, "function"), child(TOOL_CHOICE, "custom")), {"name": REQUIRED_TEXT}
+        "allowed_tool",
+        ALLOWED,
+        {"type": Field(enum("function", "custom"), required=True), "function": ELSEWHERE, "custom": ELSEWHERE},
     ),
+    Shape("allowed_function", where(ALLOWED, "type", "function"), {"function": REQUIRED_THING}, open=True),
+    Shape("allowed_custom", where(ALLOWED, "type", "custom"), {"custom": REQUIRED_THING}, open=True),
     Shape(
         "allowed_tools",
         child(TOOL_CHOICE, "allowed_tools"),
@@ -253,7 +268,7 @@ BREAKPOINT = {"type": ELSEWHERE, "prompt_cache_breakpoint": A_THING}
 PART_SHAPES = (
     Shape(
         "text_only_part",
-        items(either(INSTRUCTIONS, TOOL_RESULTS), "content"),
+        either(items(either(INSTRUCTIONS, TOOL_RESULTS), "content"), PREDICTED),
         {"type": Field(enum("text"), required=True)},
         open=True,
     ),

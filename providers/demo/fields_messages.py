@@ -23,6 +23,8 @@ CACHED = {"type": ELSEWHERE, "cache_control": THING_OR_NULL}
 CALL_ID = Field(kind("string", low=1, pattern=r"^[a-zA-Z0-9_-]+$"), required=True)
 TOOL_NAME = Field(kind("string", low=1, high=128, pattern=r"^[a-zA-Z0-9_-]+$"), required=True)
 CONTENT = Field(kind("string", "array"), required=True, each=OBJECT)
+CITATIONS = Field(kind("array", "null"), each=OBJECT)
+EFFORT = Field(enum("low", "medium", "high", "xhigh", "max", null=True))
 
 SERVER_RESULTS = (
     "web_search_tool_result",
@@ -73,10 +75,11 @@ RESULT_PARTS = items(TOOL_RESULTS, "content")
 DOCUMENTS = where(either(CONTENT_BLOCKS, RESULT_PARTS), "type", "document", tag="document")
 DOCUMENT_SOURCES = child(DOCUMENTS, "source")
 DOCUMENT_PARTS = items(where(DOCUMENT_SOURCES, "type", "content", tag="content"), "content")
-BLOCKS = either(SYSTEM_BLOCKS, CONTENT_BLOCKS, RESULT_PARTS, DOCUMENT_PARTS)
+SEARCH_RESULTS = where(either(CONTENT_BLOCKS, RESULT_PARTS), "type", "search_result", tag="search_result")
+SEARCH_PARTS = items(SEARCH_RESULTS, "content")
+BLOCKS = either(SYSTEM_BLOCKS, CONTENT_BLOCKS, RESULT_PARTS, DOCUMENT_PARTS, SEARCH_PARTS)
 IMAGES = where(BLOCKS, "type", "image", tag="image")
 IMAGE_SOURCES = child(IMAGES, "source")
-SEARCH_RESULTS = where(BLOCKS, "type", "search_result", tag="search_result")
 TOOLS = items(root, "tools")
 CUSTOM_TOOLS = where(TOOLS, "type", None, "custom", tag="custom")
 TOOL_CHOICE = child(root, "tool_choice")
@@ -159,7 +162,7 @@ BODY_SHAPES = (
         "output_config",
         OUTPUT_CONFIG,
         {
-            "effort": Field(enum("low", "medium", "high", "xhigh", "max", null=True)),
+            "effort": EFFORT,
             "format": THING_OR_NULL,
             "task_budget": THING_OR_NULL,
         },
@@ -169,6 +172,16 @@ BODY_SHAPES = (
         child(OUTPUT_CONFIG, "format"),
         {"type": Field(enum("json_schema"), required=True), "schema": REQUIRED_THING},
     ),
+    Shape(
+        "task_budget",
+        child(OUTPUT_CONFIG, "task_budget"),
+        {
+            "type": Field(enum("tokens"), required=True),
+            "total": Field(kind("integer", low=1), required=True),
+            "remaining": Field(kind("integer", "null", low=0)),
+        },
+    ),
+    Shape("turn_config", child(where(MESSAGES, "role", "system"), "output_config"), {"effort": EFFORT}),
     Shape("context_management", child(root, "context_management"), {"edits": Field(kind("array"), each=OBJECT)}),
     Shape(
         "edit",
@@ -237,8 +250,8 @@ MESSAGE_SHAPES = (
         open=True,
     ),
     Shape(
-        "system_block",
-        either(SYSTEM_BLOCKS, items(where(MESSAGES, "role", "system"), "content")),
+        "text_only_block",
+        either(SYSTEM_BLOCKS, items(where(MESSAGES, "role", "system"), "content"), SEARCH_PARTS),
         {"type": Field(enum("text"), required=True)},
         open=True,
     ),
@@ -247,7 +260,7 @@ MESSAGE_SHAPES = (
 )
 
 BLOCK_SHAPES = (
-    Shape("text", block("text"), {**CACHED, "text": REQUIRED_TEXT, "citations": Field(kind("array", "null"))}),
+    Shape("text", block("text"), {**CACHED, "text": REQUIRED_TEXT, "citations": CITATIONS}),
     Shape("image", IMAGES, {**CACHED, "source": REQUIRED_THING, "transformations": THING_OR_NULL}),
     Shape(
         "image_source", IMAGE_SOURCES, {"type": Field(enum("base64", "url", "file"), required=True)}, open=True

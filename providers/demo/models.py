@@ -18,6 +18,7 @@ UNICODE_TEXT = (
     'line\u2028and paragraph\u2029separators, next\u0085line, quotes " \\ / and a tab\t.'
 )
 THOUGHT = "The user wants an answer. A short and friendly one will do, so I write two sentences and stop."
+DEEPEST_EXAMPLE = 12
 PARTIAL_TEXT = "This answer starts well and then"
 
 
@@ -32,27 +33,42 @@ def slices(text: str, size: int = 6) -> tuple[str, ...]:
 
 
 def example(schema: Any, variant: int = 0) -> Any:
-    """A value that fits the plain parts of a JSON Schema: types, properties, enum, const, items, anyOf."""
+    """A value that fits the plain parts of a JSON Schema: types, properties, enum, const, items, anyOf, local $ref."""
+    defs = schema.get("$defs", {}) if isinstance(schema, dict) else {}
+    return _example(schema, variant, defs, DEEPEST_EXAMPLE)
+
+
+def _example(schema: Any, variant: int, defs: dict[str, Any], depth: int) -> Any:
+    """As `example`; below `depth` levels, as in a schema that holds itself, there is only null."""
     if not isinstance(schema, dict):
         return {}
+    if not depth:
+        return None
+
+    def inner(part: Any) -> Any:
+        return _example(part, variant, defs, depth - 1)
+
+    if "$ref" in schema:
+        return inner(defs.get(str(schema["$ref"]).rpartition("/")[2], {}))
     if "const" in schema:
         return schema["const"]
     if schema.get("enum"):
         return schema["enum"][variant % len(schema["enum"])]
     if schema.get("anyOf"):
-        return example(schema["anyOf"][0], variant)
+        return inner(schema["anyOf"][0])
     kind = schema.get("type", "object")
-    kind = kind[0] if isinstance(kind, list) and kind else kind
+    kind = kind[0] if isinstance(kind, list) else kind
     if kind == "object":
-        properties = schema.get("properties")
-        return {name: example(part, variant) for name, part in properties.items()} if properties else {}
+        return {name: inner(part) for name, part in schema.get("properties", {}).items()}
     if kind == "array":
-        return [example(schema.get("items", {"type": "string"}), variant)]
+        return [inner(schema.get("items", {"type": "string"}))]
     scalars: dict[str, Any] = {"integer": 3 + variant, "number": 1.5 + variant, "boolean": variant == 0, "null": None}
     return scalars.get(kind, ("Paris", "\u6771\u4eac")[variant % 2])
 
 
 def _text(ask: Ask) -> Answer:
+    if ask.wanted is not None:
+        return Answer((Block("text", slices(orjson.dumps(example(ask.wanted)).decode())),))
     if ask.answers_tools:
         said = "Thank you, the tool result arrived. Here is what it means: all is well."
     else:

@@ -8,6 +8,7 @@ from .calls import Answer, Ask, Block, Call, Minted, ToolChoice
 from .frames import data_frame, dump, texts, tokens
 
 DONE = b"data: [DONE]\n\n"
+ANY_JSON = {"type": "object", "properties": {"answer": {"type": "string"}}}
 FINISH = {"stop": "stop", "stop_sequence": "stop", "length": "length", "tool_calls": "tool_calls"}
 STREAM_ERROR = {
     "error": {
@@ -33,6 +34,7 @@ def read_ask(call: Call) -> Ask:
         answers_tools=body["messages"][-1]["role"] in ("tool", "function"),
         tools=_tools(body),
         choice=_choice(body),
+        wanted=_wanted(body.get("response_format") or {}),
         thinking=body.get("reasoning_effort") != "none",
         input_tokens=read,
         cached_tokens=read // 2 if body.get("prompt_cache_key") else 0,
@@ -59,6 +61,12 @@ def _choice(body: dict[str, Any]) -> ToolChoice:
     if choice["type"] == "function":
         return ToolChoice("named", choice["function"]["name"], parallel)
     return ToolChoice(choice.get("allowed_tools", {}).get("mode", "auto"), parallel=parallel)
+
+
+def _wanted(wanted: dict[str, Any]) -> Any:
+    if wanted.get("type") == "json_schema":
+        return wanted["json_schema"].get("schema", ANY_JSON)
+    return ANY_JSON if wanted.get("type") == "json_object" else None
 
 
 def usage(ask: Ask, answer: Answer, count: int = 1) -> dict[str, Any]:
@@ -175,7 +183,7 @@ def stream(call: Call, ask: Ask, answer: Answer, minted: Minted) -> list[bytes]:
             "system_fingerprint": "fp_demo",
             "choices": choices,
         }
-        if with_usage:
+        if spent is not None:  # the real vendor sends null before, which its own published schema forbids
             value["usage"] = spent
         frames.append(data_frame(value, escaped=len(frames) % 2 == 1))
 

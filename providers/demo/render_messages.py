@@ -38,6 +38,7 @@ def read_ask(call: Call) -> Ask:
         choice=ToolChoice(
             MODES[choice["type"]], choice.get("name", ""), not choice.get("disable_parallel_tool_use", False)
         ),
+        wanted=((body.get("output_config") or {}).get("format") or {}).get("schema"),
         thinking=(body.get("thinking") or {}).get("type") != "disabled",
         input_tokens=read,
         cached_tokens=read // 2 if b'"cache_control"' in dump({name: body.get(name) for name in READ}) else 0,

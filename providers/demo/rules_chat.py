@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from .calls import Call, Fault
-from .fields_chat import ASSISTANTS, FUNCTIONS, JSON_SCHEMA, PARTS, TOOL_CHOICE
+from .fields_chat import ASSISTANTS, FUNCTIONS, JSON_SCHEMA, LEGACY_FUNCTIONS, MESSAGES, PARTS, TOOL_CHOICE
 from .frames import dicts, dump
-from .schemas import root_fault, strict_fault
-from .shapes import Path, child, root, where
+from .schemas import malformed, root_fault, strict_fault
+from .shapes import Path, child, either, root, where
 
 IMAGE_URL = re.compile(r"^https?://[^\s/]+")
 DATA_URL = re.compile(r"^data:image/(?:png|jpe?g|gif|webp);base64,(.*)$", re.DOTALL)
@@ -161,12 +161,32 @@ def chosen_tool_is_declared(call: Call) -> Iterator[Fault]:
 
 def parameters_are_an_object_schema(call: Call) -> Iterator[Fault]:
     """6.1.4"""
-    for path, function in FUNCTIONS(call):
+    for path, function in either(FUNCTIONS, LEGACY_FUNCTIONS)(call):
         parameters = function.get("parameters")
         reason = root_fault(parameters) if isinstance(parameters, dict) and parameters else None
         if reason:
             text = f"Invalid schema for function '{function.get('name')}': {reason}."
             yield Fault(text, pointer((*path, "parameters")), "invalid_function_parameters")
+
+
+def parameters_are_json_schema(call: Call) -> Iterator[Fault]:
+    """6.1.4"""
+    for path, function in either(FUNCTIONS, LEGACY_FUNCTIONS)(call):
+        parameters = function.get("parameters")
+        reason = malformed(parameters) if isinstance(parameters, dict) else None
+        if reason:
+            text = f"Invalid schema for function '{function.get('name')}': {reason}."
+            yield Fault(text, pointer((*path, "parameters")), "invalid_function_parameters")
+
+
+def formats_are_json_schema(call: Call) -> Iterator[Fault]:
+    """6.2"""
+    for _, wanted in JSON_SCHEMA(call):
+        schema = wanted.get("schema")
+        reason = malformed(schema) if isinstance(schema, dict) else None
+        if reason:
+            text = f"Invalid schema for response_format '{wanted.get('name')}': {reason}."
+            yield Fault(text, "response_format", "invalid_json_schema")
 
 
 def strict_tools_are_strict(call: Call) -> Iterator[Fault]:
@@ -204,6 +224,15 @@ def assistants_say_something(call: Call) -> Iterator[Fault]:
         if message.get("content") is None and not any(message.get(name) for name in others):
             where_ = pointer((*path, "content"))
             yield Fault(f"Invalid value for '{where_}': expected a string, got null.", where_, "invalid_type")
+
+
+def content_lists_are_not_empty(call: Call) -> Iterator[Fault]:
+    """2.1: an empty string may be, an empty list not"""
+    for path, holder in either(MESSAGES, child(root, "prediction"))(call):
+        if holder.get("content") == []:
+            where_ = pointer((*path, "content"))
+            expected = "Expected an array with minimum length 1, but got an empty array instead."
+            yield Fault(f"Invalid '{where_}': empty array. {expected}", where_, "empty_array")
 
 
 def call_ids_are_unique(call: Call) -> Iterator[Fault]:
@@ -313,10 +342,13 @@ RULES = (
     tool_names_are_unique,
     chosen_tool_is_declared,
     parameters_are_an_object_schema,
+    parameters_are_json_schema,
+    formats_are_json_schema,
     strict_tools_are_strict,
     strict_formats_are_strict,
     json_mode_says_json,
     assistants_say_something,
+    content_lists_are_not_empty,
     call_ids_are_unique,
     calls_are_answered,
     results_follow_their_call,

@@ -29,7 +29,7 @@ from .fields_messages import (
     block,
 )
 from .frames import dicts
-from .schemas import open_object, root_fault
+from .schemas import malformed, open_object, root_fault
 from .shapes import Path, child, either, items, root, where
 
 OLD_VERSION, NEW_VERSION = "2023-06-01", "2026-10-21"
@@ -266,6 +266,25 @@ def input_schemas_are_objects(call: Call) -> Iterator[Fault]:
             yield Fault(f"{dotted(path)}.input_schema: {reason}")
 
 
+def input_schemas_are_json_schema(call: Call) -> Iterator[Fault]:
+    """6.1.4: draft 2020-12"""
+    for path, tool in CUSTOM_TOOLS(call):
+        schema = tool.get("input_schema")
+        reason = malformed(schema) if isinstance(schema, dict) else None
+        if reason:
+            text = "JSON schema is invalid. It must match JSON Schema draft 2020-12"
+            yield Fault(f"{dotted(path)}.input_schema: {text}: {reason}")
+
+
+def formats_are_json_schema(call: Call) -> Iterator[Fault]:
+    """2.5"""
+    for path, wanted in child(OUTPUT_CONFIG, "format")(call):
+        schema = wanted.get("schema")
+        reason = malformed(schema) if isinstance(schema, dict) else None
+        if reason:
+            yield Fault(f"{dotted(path)}.schema: JSON schema is invalid: {reason}")
+
+
 def strict_tools_are_closed(call: Call) -> Iterator[Fault]:
     """6.4.2"""
     for path, tool in CUSTOM_TOOLS(call):
@@ -335,6 +354,8 @@ RULES = (
     urls_are_web_urls,
     tool_names_are_unique,
     input_schemas_are_objects,
+    input_schemas_are_json_schema,
+    formats_are_json_schema,
     strict_tools_are_closed,
     formats_are_closed,
     tool_choice_needs_tools,

@@ -21,6 +21,7 @@ NOT_WHEN_STRICT = (
     "unevaluatedProperties",
     "default",
 )
+TYPES = ("string", "integer", "number", "boolean", "array", "object", "null")
 MAPS = ("properties", "$defs", "definitions")
 LISTS = ("anyOf", "allOf", "oneOf", "prefixItems")
 
@@ -39,6 +40,30 @@ def nodes(schema: Any, place: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str,
         for number, value in enumerate(branches if isinstance(branches, list) else ()):
             yield from nodes(value, (*place, name, str(number)))
     yield from nodes(schema.get("items"), (*place, "items"))
+
+
+def malformed(schema: dict[str, Any]) -> str | None:
+    """Why this is no JSON Schema, told for the first bad keyword; types in capitals are another vendor's dialect."""
+    for place, node in nodes(schema):
+        for keyword, value in node.items():
+            if not _fits(keyword, value):
+                return f"{'.'.join((*place, keyword))} is not valid in JSON Schema draft 2020-12"
+    return None
+
+
+def _fits(keyword: str, value: Any) -> bool:
+    if keyword == "type":
+        names = value if isinstance(value, list) else [value]
+        return bool(names) and all(isinstance(name, str) and name in TYPES for name in names)
+    if keyword in MAPS:
+        return isinstance(value, dict) and all(isinstance(inner, (dict, bool)) for inner in value.values())
+    if keyword in LISTS:
+        return isinstance(value, list) and bool(value) and all(isinstance(inner, (dict, bool)) for inner in value)
+    if keyword == "required":
+        return isinstance(value, list) and all(isinstance(name, str) for name in value)
+    if keyword == "enum":
+        return isinstance(value, list)
+    return keyword not in ("items", "additionalProperties") or isinstance(value, (dict, bool))
 
 
 def root_fault(schema: dict[str, Any]) -> str | None:

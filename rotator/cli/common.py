@@ -42,14 +42,11 @@ def tell_problems(error: ConfigError | PluginError) -> int:
 
 
 def tell_warnings(world: World) -> None:
-    """Print what is odd but no error: names that are not read, plug-ins that were skipped."""
+    """Print what is odd but no error: names that are not read."""
     for warning in world.warnings:
         print(f"rotator: warning: {warning}", file=sys.stderr)
     for name in world.settings.ignored:
         print(f"rotator: ignored: {name} fits no form of a key's name", file=sys.stderr)
-    for plugin in world.loaded.plugins:
-        if plugin.state == "broken":
-            print(f"rotator: plug-in skipped: {plugin.path}: {plugin.reason}", file=sys.stderr)
 
 
 def set_up_logging(level: int = logging.WARNING) -> None:

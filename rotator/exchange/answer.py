@@ -170,7 +170,10 @@ class RawStream:
             block = mend(block, not self._started)
         self._started = True
         allowed = self._meter.feed(block)
-        return block if allowed == len(block) else block[:allowed]
+        taken = block if allowed == len(block) else block[:allowed]
+        if self._meter.signals.ended and taken.endswith(b"\n\r"):
+            return taken + b"\n"  # the terminal's CRLF was cut by the read; what comes next is withheld
+        return taken
 
     def _tail(self) -> bytes:
         """At the end of the body: a last frame whose blank line the vendor forgot counts if the meter can read it."""

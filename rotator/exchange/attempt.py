@@ -99,6 +99,7 @@ class Attempt:
     async def _whole(self, reply: Reply) -> Answer:
         """An answer that is no stream commits when its body is whole and is JSON (design.md 2.3)."""
         body = await reply.read(self.limits.response_body_bytes)
+        reply.close()
         try:
             parsed: Any = loads(body)
         except NotJson as error:

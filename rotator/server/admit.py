@@ -43,20 +43,19 @@ def header_map(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     return headers
 
 
-def given_key(headers: Mapping[str, str], query: str) -> str | None:
-    """The client key that a request carries, None without one."""
-    if "x-api-key" in headers:
-        return headers["x-api-key"]
+def given_key(headers: Mapping[str, str], query: str) -> bytes | None:
+    """The client key that a request carries, as the bytes that were sent; None without one."""
     scheme, _, token = headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and token:
-        return token.strip()
-    if "x-goog-api-key" in headers:
-        return headers["x-goog-api-key"]
+    bearer = token.strip() if scheme.lower() == "bearer" and token else None
+    for value in (headers.get("x-api-key"), bearer, headers.get("x-goog-api-key")):
+        if value is not None:
+            return value.encode("latin-1")
     if "key=" in query:
-        for name, value in parse_qsl(query):
+        for name, text in parse_qsl(query, errors="surrogateescape"):
             if name == "key":
-                return value
-    return headers.get("api-key")
+                return text.encode("utf-8", "surrogateescape")
+    last = headers.get("api-key")
+    return None if last is None else last.encode("latin-1")
 
 
 class Gate:
@@ -65,7 +64,7 @@ class Gate:
     def __init__(self, keys: Sequence[ClientKey]) -> None:
         self._callers: dict[bytes, Caller] = {}
         for key in keys:
-            digest = sha256(key.secret.reveal().encode("utf-8", "surrogatepass")).digest()
+            digest = sha256(key.secret.reveal().encode("utf-8", "surrogateescape")).digest()
             self._callers[digest] = Caller(digest.hex()[:16], key.label)
 
     @property
@@ -80,7 +79,7 @@ class Gate:
         given = given_key(headers, query)
         if given is None:
             raise Refused(_unauthorised("this proxy asks for a client key and none was sent"))
-        digest = sha256(given.encode("utf-8", "surrogatepass")).digest()
+        digest = sha256(given).digest()
         for known, caller in self._callers.items():
             if compare_digest(digest, known):
                 return caller

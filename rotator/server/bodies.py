@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from rotator.errors import Refused
@@ -17,7 +18,8 @@ async def read_body(receive: Receive, headers: Mapping[str, str], limit_bytes: i
     coding = headers.get("content-encoding", "identity").strip().lower()
     if coding not in ("identity", ""):
         message = f"content-encoding: {coding[:40]!r} is not supported, send the body as it is"
-        raise Refused(error_of(ErrorKind.BAD_REQUEST, message, param="content-encoding", should_retry=False))
+        error = error_of(ErrorKind.BAD_REQUEST, message, param="content-encoding", should_retry=False)
+        raise Refused(replace(error, status=415))
     length = headers.get("content-length", "")
     if length.isdigit() and int(length) > limit_bytes:
         raise too_large(limit_bytes)

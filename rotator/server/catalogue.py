@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from rotator.contain import contain
 from rotator.contracts import Clock, Credential, ListedModel, Provider, Runtime
 from rotator.errors import RotatorError
 from rotator.world import World
@@ -64,14 +65,15 @@ class Catalogue:
     async def _ask(self, provider: Provider, credential: Credential) -> None:
         place = _place(provider)
         now = self._clock.monotonic()
-        try:
-            async with asyncio.timeout(DISCOVERY_SECONDS):
-                models = await provider.models(self._runtime(), credential)
-            self._known[place] = _Known(tuple(models)[:MODELS_LIMIT], now + FRESH_SECONDS)
-        except (RotatorError, TimeoutError) as error:
-            log.warning("the model list of %s cannot be had: %s", provider.name, error or "no answer in time")
-            before = self._known.get(place)
-            self._known[place] = _Known(before.models if before else (), now + RETRY_SECONDS)
+        before = self._known.get(place)
+        self._known[place] = _Known(before.models if before else (), now + RETRY_SECONDS)
+        with contain(f"the model list of {provider.name}"):
+            try:
+                async with asyncio.timeout(DISCOVERY_SECONDS):
+                    models = await provider.models(self._runtime(), credential)
+                self._known[place] = _Known(tuple(models)[:MODELS_LIMIT], now + FRESH_SECONDS)
+            except (RotatorError, TimeoutError) as error:  # vendors' faults need no stack
+                log.warning("the model list of %s cannot be had: %s", provider.name, error or "no answer in time")
 
 
 def _place(provider: Provider) -> tuple[str, str]:

@@ -84,8 +84,10 @@ class Core:
     async def _start_providers(self) -> None:
         for name in self.world.credentials:
             provider = self.world.providers[name]
-            if name not in self._started:
-                self._started[name] = provider
+            if name in self._started:
+                continue
+            self._started[name] = provider
+            with contain(f"starting provider {name}"):
                 await provider.start(self.runtime)
 
     async def adopt(self, world: World) -> None:

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 #: What the log says of a request whose client left; nobody reads the status (nginx's word for it).
 GONE: Final = 499
 #: After these the rest of a body must not be taken for the next request.
-_CLOSING: Final = (400, 408, 413)
+_CLOSING: Final = (400, 408, 413, 415)
 
 
 class Exchange:

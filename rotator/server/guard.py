@@ -57,9 +57,6 @@ class GuardedProtocol(HttpToolsProtocol):
         self._extensions.clear()  # a request's scope refers to us: no reference cycle is left behind
 
     def data_received(self, data: bytes) -> None:
-        if self._head_since is None and (self.cycle is None or self.whole):
-            self._head_since = self.loop.time()  # the next request on a connection that was kept
-            self._head_bytes = 0
         super().data_received(data)
         if self._head_since is None or self.transport.is_closing():
             return
@@ -70,6 +67,8 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self._head_since = self.loop.time()
+        self._head_bytes = 0
         self.scope["extensions"] = cast(Any, self._extensions)
 
     def on_headers_complete(self) -> None:

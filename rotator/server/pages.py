@@ -29,7 +29,7 @@ class Pages:
 
     async def root(self, request: Request) -> Response:
         """Clients probe the base URL with HEAD and GET (design.md 6, Endpoints)."""
-        return _json({"name": "rotator", "version": __version__, "endpoints": self._endpoints()})
+        return await self._open(request, {"name": "rotator", "version": __version__, "endpoints": self._endpoints()})
 
     def _endpoints(self) -> list[str]:
         served = [route.path for protocol in self.core.world.protocols.values() for route in protocol.routes]
@@ -37,12 +37,20 @@ class Pages:
 
     async def health(self, request: Request) -> Response:
         """The process lives; needs no key and says nothing about anyone."""
-        return _json({"status": "ok", "version": __version__})
+        return await self._open(request, {"status": "ok", "version": __version__})
 
     async def ready(self, request: Request) -> Response:
         """Whether new requests are wanted: not while it shuts down."""
         stopping = self.core.stopping
-        return _json({"status": "stopping" if stopping else "ready"}, 503 if stopping else 200)
+        return await self._open(request, {"status": "stopping" if stopping else "ready"}, 503 if stopping else 200)
+
+    async def _open(self, request: Request, document: object, status: int = 200) -> Response:
+        """A page that needs no key; what is no proper request gets none."""
+        try:
+            header_map(request.scope["headers"])
+        except Refused as refused:
+            return await self._told(request, refused.error)
+        return _json(document, status)
 
     async def models(self, request: Request) -> Response:
         """The model list in the shape of the protocol that the headers speak of (clients.md 1.6)."""

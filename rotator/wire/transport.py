@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from io import BytesIO
 from typing import Final, Literal, NamedTuple
 
 import aiohttp
@@ -25,6 +26,8 @@ from rotator.neutral.secret import Secret
 KEEPALIVE_SECONDS: Final = 30.0
 #: Response head: one header line, and all of them.  Source: faults.md 1, row "legal oddities".
 HEADER_LINE_BYTES: Final = 16_384
+#: Beyond this aiohttp warns of bytes that are written at once.
+LARGE_BODY_BYTES: Final = 1_048_576
 #: What an upstream's connection raises when it breaks: ``mapped`` turns it into UpstreamFailed.
 BROKEN: Final = (aiohttp.ClientError, TimeoutError, OSError, ValueError)
 
@@ -106,7 +109,7 @@ class Transport:
             response = await session.request(
                 request.method,
                 _url(request.url),
-                data=request.body,
+                data=_payload(request.body),
                 headers=request.headers,
                 allow_redirects=False,
                 proxy=request.proxy.reveal() if request.proxy else None,
@@ -118,6 +121,11 @@ class Transport:
     def idle_seconds(self, streaming: bool) -> float:
         """How long an upstream may be silent, before its answer and inside it."""
         return self.settings.read_streaming_seconds if streaming else self.settings.read_seconds
+
+
+def _payload(body: bytes | None) -> bytes | BytesIO | None:
+    """Large bodies in pieces, so that writing one does not hold up the loop."""
+    return BytesIO(body) if body is not None and len(body) > LARGE_BODY_BYTES else body
 
 
 def mapped(error: BaseException) -> UpstreamFailed:
@@ -233,6 +241,9 @@ class Reply:
             if not data and not decoder.pending:
                 chunk = await self._response.content.readany()
                 if not chunk:
+                    if last := decoder.rest(self._left):
+                        self._left -= len(last)
+                        return last
                     if not decoder.whole:  # aiohttp does not notice a cut gzip stream (faults.md 0 item 2)
                         raise failed(ErrorKind.BAD_GATEWAY, "upstream: the answer broke off", "sent", "answer_broke")
                     return b""
@@ -250,7 +261,8 @@ class Reply:
         if self._decoder is None and content.is_eof() and content.exception() is None:
             parts.append(content.read_nowait())  # the common answer has arrived with its head: no wait, no timer
         size = len(parts[0]) if parts else 0
-        while size <= limit_bytes and (chunk := b"" if parts and content.at_eof() else await self.next()):
+        arrived = bool(parts)
+        while size <= limit_bytes and (chunk := b"" if arrived and content.at_eof() else await self.next()):
             parts.append(chunk)
             size += len(chunk)
         if size > limit_bytes:
@@ -290,6 +302,14 @@ class _Inflater:
 
     def push(self, chunk: bytes) -> None:
         self.pending += chunk
+
+    def rest(self, limit_bytes: int) -> bytes:
+        """At the end of the input: what zlib still holds back, piece by piece."""
+        if limit_bytes <= 0 or self.whole:
+            return b""
+        data = self._object.decompress(b"", min(65_536, limit_bytes))
+        self.whole = self._object.eof
+        return data
 
     def more(self, limit_bytes: int) -> bytes:
         """Up to 64 KiB of what has been pushed, b"" if that yields nothing or nothing more is allowed."""

@@ -32,7 +32,7 @@ OPTIONS: dict[str, Any] = {
     "output_config": {
         "effort": "high",
         "format": {"type": "json_schema", "schema": {"type": "object", "additionalProperties": False}},
-        "task_budget": None,
+        "task_budget": {"type": "tokens", "total": 9000, "remaining": 9000},
     },
 }
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "additionalProperties": False}

@@ -26,9 +26,9 @@ else:
 @pytest.fixture
 async def vendor() -> AsyncIterator[Any]:
     """An engine that takes any key and does not slow down."""
-    from rotator.plugins.providers.demo.engine import Engine
+    from tests.providers.demo import engine as demo_engine
 
-    engine = Engine(pace_seconds=0.0, clock=lambda: 1_800_000_000.0)
+    engine = demo_engine.Engine(pace_seconds=0.0, clock=lambda: 1_800_000_000.0)
     await engine.start()
     yield engine
     await engine.aclose()

@@ -7,11 +7,32 @@ from typing import Any
 
 import aiohttp
 import orjson
-from rotator.plugins.providers.demo import checks_chat, checks_messages, engine, models, shapes, signing
-from rotator.plugins.providers.demo.calls import Call
+from rotator.plugins.providers.demo import (
+    checks_chat,
+    checks_messages,
+    engine,
+    models,
+    render_chat,
+    render_messages,
+    shapes,
+    signing,
+)
+from rotator.plugins.providers.demo.calls import Call, Minted
 
-__all__ = ["KEY", "Answer", "Call", "ask", "checks_chat", "checks_messages", "engine", "models", "shapes", "signing"]
+__all__ = [
+    "Call",
+    "Minted",
+    "checks_chat",
+    "checks_messages",
+    "engine",
+    "models",
+    "render_chat",
+    "render_messages",
+    "shapes",
+    "signing",
+]
 
+MINTED = Minted(1, "0", 0)
 KEY = "any"
 HEADERS = {"authorization": f"Bearer {KEY}", "content-type": "application/json", "anthropic-version": "2023-06-01"}
 CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"

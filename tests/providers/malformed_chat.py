@@ -84,7 +84,13 @@ TOOLS: dict[str, Any] = {
     ],
 }
 CUSTOM_CHOICE = {**TOOLS, "tool_choice": {"type": "custom", "custom": {"name": "run"}}}
-ALLOWED = {"mode": "auto", "tools": [{"type": "function", "function": {"name": "get_weather"}}]}
+ALLOWED = {
+    "mode": "auto",
+    "tools": [
+        {"type": "function", "function": {"name": "get_weather"}},
+        {"type": "custom", "custom": {"name": "run"}},
+    ],
+}
 ALLOWED_CHOICE = {**TOOLS, "tool_choice": {"type": "allowed_tools", "allowed_tools": ALLOWED}}
 LEGACY: dict[str, Any] = {
     "model": "text",
@@ -204,10 +210,17 @@ NESTED = chat_rows(
     ("prediction.type", "text"),
     ("prediction.content", DROP),
     ("prediction.content", ["x"], "prediction.content[0]"),
+    ("prediction.content", [{"type": "image_url"}], "prediction.content[0].type"),
+    ("prediction.content", []),
     ("prediction.bogus", 1),
     ("moderation.model", DROP),
     ("moderation.policy", "strict"),
     ("moderation.bogus", 1),
+    ("moderation.policy.input", "score"),
+    ("moderation.policy.output", "score"),
+    ("moderation.policy.bogus", 1),
+    ("moderation.policy.input.mode", "off"),
+    ("moderation.policy.input.bogus", 1),
     ("prompt_cache_options.mode", "off"),
     ("prompt_cache_options.ttl", "5m"),
     ("prompt_cache_options.bogus", 1),
@@ -238,6 +251,7 @@ FORMATS = chat_rows(
     (f"{WANTED}.strict", "yes"),
     (f"{WANTED}.bogus", 1),
     Edit(f"{WANTED}.schema.additionalProperties", DROP, "response_format", "additionalProperties"),
+    Edit(f"{WANTED}.schema.properties.city.type", "STRING", "response_format", "properties.city.type"),
     Edit(f"{WANTED}.schema.required", ["city"], "response_format", "'required'"),
     Edit(f"{WANTED}.schema.properties.city.default", "x", "response_format", "'default'"),
 )
@@ -279,6 +293,7 @@ DECLARED = chat_rows(
         f"{FUNCTION}.parameters",
         "'oneOf'",
     ),
+    Edit(f"{FUNCTION}.parameters.properties.city.type", "STRING", f"{FUNCTION}.parameters", "properties.city.type"),
     ("tools[1].custom", DROP),
     (f"{CUSTOM}.name", ""),
     (f"{CUSTOM}.description", 5),
@@ -315,6 +330,11 @@ CHOICES = [
         ("tool_choice.allowed_tools.tools", []),
         ("tool_choice.allowed_tools.tools[0]", "get_weather"),
         ("tool_choice.allowed_tools.bogus", 1),
+        ("tool_choice.allowed_tools.tools[0].type", DROP),
+        ("tool_choice.allowed_tools.tools[0].name", "get_weather"),
+        ("tool_choice.allowed_tools.tools[0].function", "get_weather"),
+        ("tool_choice.allowed_tools.tools[0].function.name", 5),
+        ("tool_choice.allowed_tools.tools[1].custom", DROP),
         Edit("tool_choice.allowed_tools.tools[0].function.name", "get_time", "tool_choice", "'get_time' not found"),
     ),
 ]
@@ -364,6 +384,7 @@ OLD = chat_rows(
     ("functions[0].description", 5),
     ("functions[0].parameters", []),
     ("functions[0].bogus", 1),
+    ("functions[0].parameters", {"type": "array"}),
     ("function_call", 5),
     ("function_call", "required"),
     ("function_call.name", DROP),
@@ -388,6 +409,7 @@ CONTENT = chat_rows(
     ("messages[0].name", "the boss"),
     ("messages[0].bogus", 1),
     ("messages[1].content", 5),
+    ("messages[1].content", []),
     ("messages[1].content[0]", "Look"),
     ("messages[1].name", ""),
     ("messages[1].bogus", 1),

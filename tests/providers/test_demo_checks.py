@@ -1,13 +1,28 @@
 """The fake vendor refuses what the vendors refuse, naming the field, and takes what real clients send."""
 
+import copy
 from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
 import pytest
 
 from . import malformed_chat, malformed_messages
-from .demo import CHAT, KEY, Call, ask, checks_chat, checks_messages, shapes
+from .demo import (
+    CHAT,
+    KEY,
+    MINTED,
+    Call,
+    ask,
+    checks_chat,
+    checks_messages,
+    models,
+    render_chat,
+    render_messages,
+    shapes,
+)
 from .rows import Row
 
 LEAST_ROWS = 60
@@ -86,6 +101,40 @@ def test_without_a_check_some_malformed_request_passes_or_is_misnamed(name: str,
 async def test_what_real_clients_send_is_taken(vendor: Any, row: Row) -> None:
     answer = await ask(vendor, row.path, row.body, headers=row.headers)
     assert answer.status == 200, answer.body
+
+
+def places(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Every place inside JSON."""
+    yield at
+    for key in value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ():
+        yield from places(value[key], (*at, key))
+
+
+def replaced(value: Any, at: tuple[Any, ...], junk: Any) -> Any:
+    """A copy with one place changed."""
+    if not at:
+        return junk
+    result = copy.copy(value)
+    result[at[0]] = replaced(value[at[0]], at[1:], junk)
+    return result
+
+
+@pytest.mark.parametrize("row", VALID, ids=lambda row: row.id)
+def test_junk_anywhere_is_refused_or_answered_but_never_a_crash(row: Row) -> None:
+    render = render_chat if row.path == CHAT else render_messages
+    checks = CHECKS["chat" if row.path == CHAT else "messages"]
+    refused = 0
+    for at in places(row.body):
+        for junk in (None, 5, "x", [], {}, [{}]):
+            call = replace(call_of(row), body=replaced(row.body, at, junk))
+            if shapes.first_fault(call, checks) is not None:
+                refused += 1
+                continue
+            asked = render.read_ask(call)
+            said = models.answer("parallel-tools", asked)
+            assert render.whole(call, asked, said, MINTED)
+            assert render.stream(call, asked, said, MINTED)
+    assert refused > 0
 
 
 @pytest.mark.parametrize("path", [CHAT, "/v1/messages"])

@@ -1,6 +1,7 @@
 """The fake vendor as a server: keys, models, scripts, lock-step, broken connections, and its own end."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -300,3 +301,12 @@ async def test_closing_is_harmless_before_a_start_and_after_a_half_one() -> None
     await vendor.aclose()
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection("127.0.0.1", port)
+
+
+async def test_accepted_connections_do_not_wait_for_acknowledgements(vendor: Any) -> None:
+    gate = engine.Gate()
+    vendor.script("text", engine.Play("text", gate=gate))
+    async with streamed(vendor, CHAT, chat()):
+        (connection,) = vendor._listener._server.server_state.connections
+        peer = connection.transport.get_extra_info("socket")
+        assert peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

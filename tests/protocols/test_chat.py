@@ -1,0 +1,369 @@
+"""The Chat Completions adapter by itself: errors in and out, meter, usage, session hints, model lists."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rotator.contracts import Call, Envelope, ListedModel, SessionHint
+from rotator.errors import Refused
+from rotator.neutral.error import STATUS, ErrorKind, NeutralError, error_of
+from rotator.neutral.usage import Usage
+from tests.upstreams import CHAT_FRAMES, PROTOCOLS
+
+CHAT = PROTOCOLS["chat"]
+K = ErrorKind
+
+
+def call(json_body: dict[str, Any] | None = None, **headers: str) -> Call:
+    sent = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Call("chat", "generate", "/v1/chat/completions", "", sent, b"x" * 40, json_body or {})
+
+
+def meter() -> Any:
+    return CHAT.meter(call())
+
+
+def frame(value: Any) -> bytes:
+    return b"data: " + json.dumps(value).encode() + b"\n\n"
+
+
+def delta(**members: Any) -> bytes:
+    return frame({"choices": [{"index": 0, "delta": members, "finish_reason": None}]})
+
+
+ERRORS = [
+    # status, body -> kind, message, code, type, param
+    (400, {"error": {"message": "m", "type": "invalid_request_error", "param": "p", "code": None}},
+     K.BAD_REQUEST, "m", None, "invalid_request_error", "p"),
+    (400, {"error": {"message": "m", "code": "context_length_exceeded"}},
+     K.CONTEXT_TOO_LONG, "m", "context_length_exceeded", None, None),
+    (401, {"error": {"message": "m", "type": "invalid_request_error", "code": "invalid_api_key"}},
+     K.AUTH, "m", "invalid_api_key", "invalid_request_error", None),
+    (403, {"error": {"message": "m"}}, K.PERMISSION, "m", None, None, None),
+    (404, {"error": {"message": "m", "type": "invalid_request_error"}},
+     K.NOT_FOUND, "m", None, "invalid_request_error", None),
+    (404, {"error": {"message": "m", "code": "model_not_found"}}, K.NOT_FOUND, "m", "model_not_found", None, None),
+    (413, {"error": {"message": "m"}}, K.TOO_LARGE, "m", None, None, None),
+    (429, {"error": {"message": "m", "type": "requests", "code": "rate_limit_exceeded"}},
+     K.RATE_LIMITED, "m", "rate_limit_exceeded", "requests", None),
+    (429, {"error": {"message": "m", "type": "insufficient_quota", "code": "insufficient_quota"}},
+     K.QUOTA_EXHAUSTED, "m", "insufficient_quota", "insufficient_quota", None),
+    (429, {"error": {"message": "m", "type": "tokens", "code": "credit_balance_exhausted"}},
+     K.QUOTA_EXHAUSTED, "m", "credit_balance_exhausted", "tokens", None),
+    (402, {"error": {"message": "m", "code": "billing_hard_limit_reached"}},
+     K.BILLING, "m", "billing_hard_limit_reached", None, None),
+    (503, {"error": {"message": "m", "code": "slow_down"}}, K.OVERLOADED, "m", "slow_down", None, None),
+    (500, {"error": {"message": "m", "type": "server_error"}}, K.SERVER, "m", None, "server_error", None),
+    (502, {"error": {"code": 502, "message": "m"}}, K.BAD_GATEWAY, "m", "502", None, None),
+    (429, {"error": {"code": 429, "message": "m", "metadata": {}}}, K.RATE_LIMITED, "m", "429", None, None),
+    (500, {"error": "just text"}, K.SERVER, "just text", None, None, None),
+    (400, {"detail": "text"}, K.BAD_REQUEST, "text", None, None, None),
+    (422, {"detail": [{"loc": ["body"], "msg": "required"}]}, K.UNPROCESSABLE, "required", None, None, None),
+    (400, {"detail": {"message": "inner"}}, K.BAD_REQUEST, "inner", None, None, None),
+    (400, {"message": "outer", "code": "c1"}, K.BAD_REQUEST, "outer", "c1", None, None),
+    (400, [{"error": {"message": "in an array"}}], K.BAD_REQUEST, "in an array", None, None, None),
+    (400, {"error": {"message": "", "type": "t"}}, K.BAD_REQUEST, "t", None, "t", None),
+    (400, {"error": {"message": None, "code": ["x"]}}, K.BAD_REQUEST, "upstream error 400", None, None, None),
+    (418, {}, K.BAD_REQUEST, "upstream error 418", None, None, None),
+    (400, {"error": {}}, K.BAD_REQUEST, "upstream error 400", None, None, None),
+    (529, {"error": {"message": "m"}}, K.OVERLOADED, "m", None, None, None),
+    (599, {"error": {"message": "m"}}, K.SERVER, "m", None, None, None),
+]
+
+
+@pytest.mark.parametrize("row", ERRORS)
+def test_an_upstreams_error_is_read(row: tuple[Any, ...]) -> None:
+    status, body, *expected = row
+    error = CHAT.read_error(status, {}, json.dumps(body).encode())
+    assert [error.kind, error.message, error.code, error.type, error.param] == expected
+    assert error.status == status
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>x</html>", b"[]", b"[1,2]", b"7", b'"text"', b"null", b'{"e', b"\xff"])
+@pytest.mark.parametrize(("status", "kind"), [(400, K.BAD_REQUEST), (500, K.SERVER), (429, K.RATE_LIMITED)])
+def test_what_is_no_envelope_says_nothing(body: bytes, status: int, kind: ErrorKind) -> None:
+    error = CHAT.read_error(status, {"content-type": "text/html"}, body)
+    assert (error.kind, error.status, error.envelope) == (kind, status, None)
+    assert error.message == f"upstream answered HTTP {status} without an error message"
+
+
+def test_plain_text_is_told_and_cut() -> None:
+    error = CHAT.read_error(500, {"content-type": "text/plain; charset=utf-8"}, b"  no \xff luck " + b"x" * 5_000)
+    assert error.message.startswith("no \ufffd luck xxx") and len(error.message) < 2_010
+    assert CHAT.read_error(500, {"content-type": "text/plain"}, b" \n").message.startswith("upstream answered")
+
+
+def test_long_words_are_cut() -> None:
+    body = {"error": {"message": "m" * 9_000, "code": "c" * 9_000}}
+    error = CHAT.read_error(400, {}, json.dumps(body).encode())
+    assert (len(error.message), len(error.code or "")) == (2_000, 200)
+
+
+#: protocols.md 1.8, columns "HTTP" and "OpenAI type / code".
+WRITTEN = [
+    (K.BAD_REQUEST, 400, "invalid_request_error", None),
+    (K.CONTEXT_TOO_LONG, 400, "invalid_request_error", "context_length_exceeded"),
+    (K.AUTH, 401, "authentication_error", "invalid_api_key"),
+    (K.BILLING, 402, "insufficient_quota", "insufficient_quota"),
+    (K.PERMISSION, 403, "permission_error", None),
+    (K.NOT_FOUND, 404, "invalid_request_error", None),
+    (K.METHOD, 405, "invalid_request_error", "method_not_allowed"),
+    (K.TIMEOUT_CLIENT, 408, "invalid_request_error", "request_timeout"),
+    (K.CONFLICT, 409, "invalid_request_error", "conflict"),
+    (K.TOO_LARGE, 413, "invalid_request_error", None),
+    (K.UNPROCESSABLE, 422, "invalid_request_error", None),
+    (K.RATE_LIMITED, 429, "rate_limit_error", "rate_limit_exceeded"),
+    (K.QUOTA_EXHAUSTED, 429, "insufficient_quota", "insufficient_quota"),
+    (K.CANCELLED, 499, "server_error", "cancelled"),
+    (K.SERVER, 500, "server_error", None),
+    (K.NOT_IMPLEMENTED, 501, "server_error", "not_implemented"),
+    (K.BAD_GATEWAY, 502, "server_error", "bad_gateway"),
+    (K.OVERLOADED, 503, "service_unavailable_error", "server_is_overloaded"),
+    (K.UPSTREAM_TIMEOUT, 504, "server_error", "timeout"),
+]
+
+
+def test_every_kind_has_a_row() -> None:
+    assert {row[0] for row in WRITTEN} == set(ErrorKind)
+
+
+@pytest.mark.parametrize(("kind", "status", "type_", "code"), WRITTEN)
+def test_our_own_errors_in_the_vendors_words(kind: ErrorKind, status: int, type_: str, code: str | None) -> None:
+    reply = CHAT.refuse(error_of(kind, "said", param="p"))
+    assert (reply.status, STATUS[kind]) == (status, status)
+    assert json.loads(reply.body) == {"error": {"message": "said", "type": type_, "param": "p", "code": code}}
+    assert json.loads(CHAT.refuse(error_of(kind, "said", code="own")).body)["error"]["code"] == "own"
+
+
+def test_only_its_own_envelope_passes() -> None:
+    envelope = {"error": {"message": "m", "odd": [1]}, "more": True}
+    own = NeutralError(K.BAD_REQUEST, "m", 418, envelope=envelope, protocol="chat")
+    assert (CHAT.refuse(own).status, json.loads(CHAT.refuse(own).body)) == (418, envelope)
+    foreign = NeutralError(K.BAD_REQUEST, "m", 400, envelope=envelope, protocol="messages")
+    assert set(json.loads(CHAT.refuse(foreign).body)["error"]) == {"message", "type", "param", "code"}
+    assert CHAT.refuse(NeutralError(K.OVERLOADED, "m", 529, protocol="messages")).status == 503
+
+
+#: protocols.md 3.4, row "Chat".
+USAGES = [
+    ({"prompt_tokens": 10, "completion_tokens": 4, "total_tokens": 14}, Usage(10, 0, 0, 4, 0)),
+    ({"prompt_tokens": 9, "completion_tokens": 4, "prompt_tokens_details": {"cached_tokens": 6}}, Usage(3, 6, 0, 4, 0)),
+    ({"prompt_tokens": 10, "completion_tokens": 4,
+      "prompt_tokens_details": {"cached_tokens": 6, "cache_write_tokens": 3}}, Usage(1, 6, 3, 4, 0)),
+    ({"prompt_tokens": 10, "completion_tokens": 9, "total_tokens": 19,
+      "completion_tokens_details": {"reasoning_tokens": 5}}, Usage(10, 0, 0, 4, 5)),
+    ({"prompt_tokens": 10120, "completion_tokens": 1499, "total_tokens": 14428,
+      "completion_tokens_details": {"reasoning_tokens": 2809}}, Usage(10120, 0, 0, 1499, 2809)),
+    ({"prompt_tokens": 10, "completion_tokens": 4, "prompt_cache_hit_tokens": 8, "prompt_cache_miss_tokens": 2},
+     Usage(2, 8, 0, 4, 0)),
+    ({"prompt_tokens": 10, "completion_tokens": 4, "prompt_tokens_details": None, "completion_tokens_details": None},
+     Usage(10, 0, 0, 4, 0)),
+    ({"prompt_tokens": 3, "completion_tokens": 1, "prompt_tokens_details": {"cached_tokens": 9},
+      "completion_tokens_details": {"reasoning_tokens": 7}}, Usage(0, 9, 0, 0, 7)),
+    ({"prompt_tokens": -3, "completion_tokens": "4", "total_tokens": True}, Usage(0, 0, 0, 0, 0)),
+    ({}, Usage(0, 0, 0, 0, 0)),
+]
+
+
+@pytest.mark.parametrize(("usage", "expected"), USAGES)
+def test_usage_in_buckets(usage: dict[str, Any], expected: Usage) -> None:
+    whole = meter()
+    whole.whole({"choices": [{"message": {"content": "x"}, "finish_reason": "stop"}], "usage": usage})
+    streamed = meter()
+    streamed.feed(b"".join(CHAT_FRAMES[:-1]) + frame({"choices": [], "usage": usage}) + CHAT_FRAMES[-1])
+    assert whole.signals.usage == streamed.signals.usage == expected
+
+
+def test_running_totals_replace_each_other() -> None:
+    one = meter()
+    for count in (1, 5, 9):
+        one.feed(frame({"choices": [{"delta": {"content": "x"}}], "usage": {"completion_tokens": count}}))
+    one.feed(frame({"choices": [], "usage": None}) + b"data: [DONE]\n\n")
+    assert one.signals.usage == Usage(output_text=9)
+
+
+@pytest.mark.parametrize("usage", [None, [], "10", 7])
+def test_without_usage_it_is_estimated(usage: Any) -> None:
+    whole = meter()
+    whole.whole({"choices": [{"message": {"content": "x"}, "finish_reason": "stop"}], "usage": usage})
+    assert whole.signals.usage == Usage(input_fresh=10, output_text=1, source="estimated")
+    streamed = meter()
+    streamed.feed(b"".join(CHAT_FRAMES))
+    assert streamed.signals.usage is not None
+    assert (streamed.signals.usage.source, streamed.signals.usage.input_fresh) == ("estimated", 10)
+    assert streamed.signals.usage.output_text >= 2
+
+
+@given(st.sets(st.integers(1, 6)))
+@settings(max_examples=60)
+def test_a_meter_says_the_same_however_frames_are_grouped(cuts: set[int]) -> None:
+    usage = frame({"choices": [], "usage": {"prompt_tokens": 7}})
+    frames = [*CHAT_FRAMES[:-1], usage, CHAT_FRAMES[-1], b": behind\n\n"]
+    one = meter()
+    ends = [0, *sorted(cuts), len(frames)]
+    allowed = sum(one.feed(b"".join(frames[a:b])) for a, b in zip(ends, ends[1:], strict=False))
+    assert allowed == len(b"".join(frames[:-1]))
+    signals = one.signals
+    assert (signals.visible, signals.finish, signals.ended, signals.error) == (True, "stop", True, None)
+    assert signals.usage == Usage(input_fresh=7)
+    assert one.trailer() == b""
+
+
+VISIBLE = [
+    {"content": "x"},
+    {"content": " "},
+    {"refusal": "no"},
+    {"reasoning_content": "hm"},
+    {"reasoning": "hm"},
+    {"reasoning_details": [{"text": "hm"}]},
+    {"audio": {"data": "AA=="}},
+    {"images": [{}]},
+    {"tool_calls": [{"index": 0, "function": {"name": "f", "arguments": ""}}]},
+    {"function_call": {"name": "f"}},
+]
+HIDDEN: list[dict[str, Any]] = [
+    {},
+    {"role": "assistant"},
+    {"role": "assistant", "content": "", "refusal": None},
+    {"content": None, "tool_calls": []},
+    {"content": None, "tool_calls": None, "function_call": None},
+]
+
+
+@pytest.mark.parametrize("members", VISIBLE)
+def test_what_a_person_would_see(members: dict[str, Any]) -> None:
+    one, other = meter(), meter()
+    one.feed(delta(**members))
+    other.whole({"choices": [{"message": members, "finish_reason": None}]})
+    assert one.signals.visible and other.signals.visible
+    assert not one.signals.ended and one.signals.finish is None
+
+
+@pytest.mark.parametrize("members", HIDDEN)
+def test_what_nobody_would_see(members: dict[str, Any]) -> None:
+    one = meter()
+    for block in (delta(**members), frame({"choices": []}), frame({"choices": None}), frame({"choices": [7, None]}),
+                  b": comment\n\n", frame({}), frame({"choices": [{"delta": None}]})):
+        assert one.feed(block) == len(block)
+    assert not one.signals.visible
+    assert (one.signals.finish, one.signals.error) == (None, None)
+
+
+@pytest.mark.parametrize("data", [b"no json", b"7", b'"text"', b"[1]", b'{"cut":'])
+def test_malformed_frames_count_as_visible(data: bytes) -> None:
+    one = meter()
+    assert one.feed(b"data: " + data + b"\n\n") > 0
+    assert one.signals.visible and not one.signals.ended
+
+
+@pytest.mark.parametrize("reason", ["stop", "length", "tool_calls", "content_filter", "function_call", "odd"])
+@pytest.mark.parametrize("written", ['"finish_reason":"%s"', '"finish_reason" : "%s"', '"finish_reason":\t"%s"'])
+def test_the_finish_reason_is_seen_however_it_is_spelled(reason: str, written: str) -> None:
+    one = meter()
+    one.feed(delta(content="x"))
+    one.feed(b'data: {"choices":[{"index":0,"delta":{},' + (written % reason).encode() + b"}]}\n\n")
+    assert one.signals.finish == reason
+    assert one.trailer() == b"data: [DONE]\n\n"
+
+
+def test_a_finish_of_null_is_none() -> None:
+    one = meter()
+    for value in (b"null", b" null", b'""', b"7", b"{}"):
+        one.feed(b'data: {"choices":[{"delta":{"content":"x"},"finish_reason":' + value + b"}]}\n\n")
+    assert one.signals.finish is None
+
+
+@pytest.mark.parametrize("behind", [False, True], ids=["first", "later"])
+@pytest.mark.parametrize("named", [b"", b"event: error\n"])
+def test_an_error_frame_is_kept_back(behind: bool, named: bytes) -> None:
+    one = meter()
+    first = delta(content="x") * 2 if behind else b""
+    error = {"error": {"message": "broke", "type": "rate_limit_error", "code": 429}, "provider": "odd"}
+    block = first + named + frame(error) + delta(content="y")
+    assert one.feed(block) == len(first)
+    assert (one.signals.error.kind, one.signals.error.message) == (K.RATE_LIMITED, "broke")
+    assert one.feed(delta(content="z")) == 0
+    told = one.fail(one.signals.error)
+    assert told.startswith(b"data: {") and told.endswith(b"}\n\n") and b"[DONE]" not in told
+    assert json.loads(told[6:])["error"] == error["error"]
+
+
+@pytest.mark.parametrize(("body", "kind"), [
+    ({"error": {"message": "m", "code": 503}}, K.OVERLOADED),
+    ({"error": {"message": "m", "code": "402"}}, K.BILLING),
+    ({"error": {"message": "m", "code": "invalid_api_key"}}, K.AUTH),
+    ({"error": {"message": "m", "code": 7}}, K.SERVER),
+    ({"error": "text", "choices": []}, K.SERVER),
+])
+def test_an_error_with_status_200(body: Any, kind: ErrorKind) -> None:
+    one = meter()
+    one.whole(body)
+    assert (one.signals.error.kind, one.signals.error.status) == (kind, STATUS[kind])
+
+
+@pytest.mark.parametrize("body", [[], 7, "x", None, {}, {"error": None}, {"error": ""}, {"choices": "odd"}])
+def test_an_odd_whole_answer_says_nothing(body: Any) -> None:
+    one = meter()
+    one.whole(body)
+    assert (one.signals.error, one.signals.finish, one.signals.ended, one.signals.visible) == (None, None, False, False)
+
+
+def test_our_own_error_in_a_stream_is_one_frame() -> None:
+    told = meter().fail(error_of(K.BAD_GATEWAY, "two\nlines and \u2028", code="truncated"))
+    assert told.count(b"\n\n") == 1 and "\u2028".encode() not in told
+    expected = {"message": "two\nlines and \u2028", "type": "server_error", "param": None, "code": "truncated"}
+    assert json.loads(told[6:]) == {"error": expected}
+
+
+def test_what_is_read_of_a_request() -> None:
+    assert CHAT.peek(call({"model": "a/b", "stream": True})) == Envelope("a/b", True)
+    for more in ({}, {"stream": None}, {"stream": False}):
+        assert CHAT.peek(call({"model": "a/b", **more})) == Envelope("a/b", False)
+    for body, param in (({}, "model"), ({"model": 1}, "model"), ({"model": "m", "stream": "true"}, "stream")):
+        with pytest.raises(Refused) as refused:
+            CHAT.peek(call(body))
+        assert (refused.value.error.kind, refused.value.error.param) == (K.BAD_REQUEST, param)
+
+
+HINTS: list[tuple[dict[str, Any], dict[str, str], list[SessionHint]]] = [
+    ({}, {}, []),
+    ({"user": "u1"}, {}, [SessionHint("u1", "user", False)]),
+    ({"user": 7, "prompt_cache_key": ["x"]}, {}, []),
+    ({"user": "", "prompt_cache_key": ""}, {"session_id": ""}, []),
+    ({"prompt_cache_key": "k"}, {"user_agent": "python-httpx/1"}, [SessionHint("k", "prompt_cache_key", False)]),
+    ({"prompt_cache_key": "k"}, {"user_agent": "codex_cli/1"}, [SessionHint("k", "prompt_cache_key")]),
+    ({"prompt_cache_key": "k"}, {"user_agent": "OpenCode/1"}, [SessionHint("k", "prompt_cache_key")]),
+    ({"user": "u"}, {"session_id": "s", "x_session_affinity": "a"},
+     [SessionHint("s", "session-id"), SessionHint("a", "x-session-affinity"), SessionHint("u", "user", False)]),
+]
+
+
+@pytest.mark.parametrize(("body", "headers", "expected"), HINTS)
+def test_session_hints(body: dict[str, Any], headers: dict[str, str], expected: list[SessionHint]) -> None:
+    assert list(CHAT.session_hints(call(body, **headers))) == expected
+
+
+@pytest.mark.parametrize(("body", "expected"), [
+    ({"data": [{"id": "a"}, {"id": "b", "x": 1}]}, ("a", "b")),
+    ([{"id": "a"}], ("a",)),
+    ({"data": [{"id": ""}, {"id": 7}, {}, None, "a", {"id": "b"}]}, ("b",)),
+    ({"data": {}}, ()), ({}, ()), (None, ()), ("x", ()),
+])
+def test_model_lists_are_read(body: Any, expected: tuple[str, ...]) -> None:
+    assert tuple(CHAT.read_models(body)) == expected
+
+
+def test_model_lists_are_written() -> None:
+    entry = {"id": "a/m", "object": "model", "created": 0, "owned_by": "a"}
+    assert CHAT.write_models([ListedModel("a/m", "a")]) == {"object": "list", "data": [entry]}
+
+
+def test_the_rest_of_the_adapter() -> None:
+    assert (CHAT.upstream_path("generate", "m", True), CHAT.upstream_path("models", "", False)) == (
+        "/chat/completions", "/models"
+    )
+    assert CHAT.fallback and not CHAT.recognises({"authorization": "Bearer x"})
+    assert CHAT.peek(call(CHAT.example("a/m"))) == Envelope("a/m", True)
