@@ -61,11 +61,11 @@ class ChatMeter:
         signals = self.signals
         if signals.ended or signals.error is not None:
             return 0
-        if signals.visible and _plain(block):
-            signals.outputs += block.count(b'"delta"')
+        if signals.visible and (deltas := _deltas(block)):
+            signals.outputs += deltas
             return len(block)
         for piece, start, end in pieces(block):
-            if signals.visible and _plain(piece):
+            if signals.visible and _deltas(piece):
                 signals.outputs += 1
                 continue
             for frame in frames(piece):
@@ -138,14 +138,18 @@ class ChatMeter:
         return b"" if self.signals.ended else DONE
 
 
-def _plain(block: bytes) -> bool:
-    """Whether a block holds deltas only: no terminal, no error, each finish and usage null.
+def _deltas(block: bytes) -> int:
+    """How many frames a block holds if each is a mere delta (finish and usage null, no error, no terminal), else 0.
 
-    A match inside model text is impossible, its quotes are escaped; other spellings of null are merely parsed.
+    A match inside model text is impossible, its quotes are escaped; other spellings of null and text with "data:" in
+    it are merely parsed. A single frame, the common read, is looked at from its end; running totals of usage in it are
+    left to the last chunk, which has a finish reason or no choices.
     """
-    return (
-        b"[DONE]" not in block
-        and b'"error"' not in block
-        and block.count(b'"finish_reason":null') == block.count(b'"finish_reason"')
-        and block.count(b'"usage":null') == block.count(b'"usage"')
-    )
+    if block.find(b"\n") == len(block) - 2 and block.rfind(b'"finish_reason":null') > 0:
+        return b'"error"' not in block
+    deltas = block.count(b'"finish_reason":null')
+    if not deltas or block.count(b"data:") != deltas or b'"error"' in block:
+        return 0
+    if b'"usage"' in block and block.count(b'"usage":null') != block.count(b'"usage"'):
+        return 0
+    return deltas

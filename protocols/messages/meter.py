@@ -9,6 +9,7 @@ from rotator.api import Call, Frame, NeutralError, Signals, Usage, dumps, frames
 from .._shared import count, estimated, parse_or_none
 from .errors import error_object, neutral
 
+DELTA: Final = b"event: content_block_delta\n"
 STOP: Final = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 
 
@@ -52,6 +53,9 @@ class MessagesMeter:
         signals = self.signals
         if signals.ended or signals.error is not None:
             return 0
+        if signals.visible and block.startswith(DELTA) and block.find(b"\n\n") == len(block) - 2:
+            signals.outputs += 1  # one frame of content, the common read
+            return len(block)
         if signals.visible and _plain(block):
             signals.outputs += block.count(b"event: content_block_delta")
             return len(block)

@@ -7,8 +7,9 @@ front of our error; it mends what breaks official clients and withholds what fol
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from rotator.contracts import Meter, Outcome, Verdict
 from rotator.errors import UpstreamFailed
@@ -20,6 +21,7 @@ from rotator.wire.transport import BROKEN, Reply
 DRAIN_SECONDS = 1.0
 
 Settle = Callable[[Outcome], None]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Judge = Callable[[UpstreamFailed], Verdict]
 
 
@@ -125,37 +127,67 @@ class RawStream:
     async def next(self) -> bytes:
         """The next bytes for the client, b"" at the end.  ``done`` tells early that nothing follows."""
         if self._held:
-            held = b"".join(self._held)
-            self._held.clear()
-            if self._meter.signals.ended and not self.done:
-                self._completed()
-            return held
-        reply, signals = self._reply, self._meter.signals
+            return self._first()
         while not self.done:
-            reply.waiting()
-            if self._bounds.stall_seconds is not None:
-                self._listen(self._bounds.stall_seconds)
-            outputs = signals.outputs
+            self._wait()
             try:
-                chunk = await reply.pull()
-                reply.since = None
-                block = self._take(chunk) if chunk else self._tail()
-            except UpstreamFailed as error:
-                return self._broken(error)
-            except BROKEN as error:
-                return self._broken(_stalled() if self._stalled else reply.failure(error))
-            if signals.outputs != outputs:
-                self._quiet_since = None
-            if signals.error is not None:
-                return block + self._broken(UpstreamFailed(self._redact(signals.error), "answered"))
-            if signals.ended:
-                self._completed()
-                return block
-            if not chunk:
-                return block + self._at_end()
-            if block:
-                return block
+                chunk = await self._reply.pull()
+            except (UpstreamFailed, *BROKEN) as error:
+                return self._lost(error)
+            if shown := self._turn(chunk):
+                return shown
         return b""
+
+    async def relay(self, send: Send) -> None:
+        """Everything that ``next`` would give, as ASGI messages: one loop without a coroutine for each piece."""
+        if self._held:
+            await send({"type": "http.response.body", "body": self._first(), "more_body": True})
+        pull = self._reply.pull
+        while not self.done:
+            self._wait()
+            try:
+                chunk = await pull()
+            except (UpstreamFailed, *BROKEN) as error:
+                shown = self._lost(error)
+            else:
+                shown = self._turn(chunk)
+            if shown:
+                await send({"type": "http.response.body", "body": shown, "more_body": True})
+
+    def _first(self) -> bytes:
+        """What was held back until the commit."""
+        held = b"".join(self._held)
+        self._held.clear()
+        if self._meter.signals.ended and not self.done:
+            self._completed()
+        return held
+
+    def _wait(self) -> None:
+        """The upstream is waited for from now on."""
+        self._reply.waiting()
+        if self._bounds.stall_seconds is not None:
+            self._listen(self._bounds.stall_seconds)
+
+    def _lost(self, error: BaseException) -> bytes:
+        return self._broken(_stalled() if self._stalled else self._reply.failure(error))
+
+    def _turn(self, chunk: bytes) -> bytes:
+        """What a piece of the body (b"": its end) lets the client see; sets ``done`` where nothing follows."""
+        self._reply.since = None
+        signals = self._meter.signals
+        outputs = signals.outputs
+        try:
+            block = self._take(chunk) if chunk else self._tail()
+        except UpstreamFailed as error:
+            return self._broken(error)
+        if signals.outputs != outputs:
+            self._quiet_since = None
+        if signals.error is not None:
+            return block + self._broken(UpstreamFailed(self._redact(signals.error), "answered"))
+        if signals.ended:
+            self._completed()
+            return block
+        return block if chunk else block + self._at_end()
 
     def _take(self, chunk: bytes) -> bytes:
         """The whole frames that a piece completes, mended, up to the terminal.  Raises UpstreamFailed."""

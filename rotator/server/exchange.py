@@ -124,10 +124,11 @@ class Running:
         if not begun:
             headers = [*answer.headers, *STREAMED, *told(self.record)]
             await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-        while chunk := await (stream.next() if beats is None else with_heartbeats(stream.next(), beats, self._beat)):
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
-            if stream.done:
-                break
+        if beats is None:
+            await stream.relay(send)
+        else:
+            while chunk := await with_heartbeats(stream.next(), beats, self._beat):
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
         watch.stop()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
         self.record.note = stream.note

@@ -163,6 +163,7 @@ class Reply:
         "_left",
         "_loop",
         "_response",
+        "_time",
         "_timer",
         "headers",
         "pull",
@@ -177,6 +178,7 @@ class Reply:
         self._idle_seconds = idle_seconds
         self._late = False
         self._loop = asyncio.get_running_loop()
+        self._time = self._loop.time
         self._timer: asyncio.TimerHandle | None = None
         self.since: float | None = None
         self.status = response.status
@@ -212,7 +214,7 @@ class Reply:
 
         A relay that must be quick calls this, ``pull`` and, on BROKEN, ``failure`` instead of ``next``.
         """
-        self.since = self._loop.time()
+        self.since = self._time()
         if self._timer is None:
             self._timer = self._loop.call_later(self._idle_seconds, self._look)
 
