@@ -13,6 +13,7 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from rotator.config.reader import At
+from rotator.config.schema import Limits, Retry, Timeouts
 from rotator.config.settings import Settings
 from rotator.contracts import Credential, Operation, ProtocolAdapter, Provider, Target
 from rotator.credentials.discovery import ProviderVariables, credentials_of, sift, token, unused
@@ -29,7 +30,10 @@ PLANS_LIMIT: Final = 2048
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """See the module.  ``proxies`` are outgoing proxies by provider; ``warnings`` are for the banner."""
+    """See the module.  ``proxies`` are outgoing proxies by provider; ``warnings`` are for the banner.
+
+    The sections that every request reads stand here by name.
+    """
 
     generation: int
     settings: Settings
@@ -40,6 +44,9 @@ class World:
     router: Router
     redactor: Redactor
     warnings: tuple[str, ...]
+    limits: Limits
+    timeouts: Timeouts
+    retry: Retry
     _plans: dict[tuple[Operation, str, Target], Plan] = field(default_factory=dict)
 
     @property
@@ -98,6 +105,9 @@ def build_world(settings: Settings, loaded: Loaded, generation: int) -> World:
         Router(providers, credentials, routes),
         Redactor(secrets),
         (*settings.warnings, *unused(found, providers)),
+        settings.get(Limits),
+        settings.get(Timeouts),
+        settings.get(Retry),
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Final
 
-from rotator.config.schema import Limits, Retry, Sessions, Timeouts
+from rotator.config.schema import Retry, Sessions
 from rotator.contracts import Call, Caller, Clock, Envelope, Needs, Outcome, ProtocolAdapter, Target
 from rotator.credentials.pool import Pool
 from rotator.credentials.sessions import identify
@@ -66,9 +66,9 @@ class Trip:
     async def open(self, protocol: ProtocolAdapter, envelope: Envelope) -> Answer:
         """The first answer worth showing.  Raises Refused with what the client is to be told."""
         targets = self.world.router.resolve(envelope.model, protocol.name)
-        self.deadline = self.means.clock.monotonic() + self.world.settings.get(Timeouts).global_seconds
+        self.deadline = self.means.clock.monotonic() + self.world.timeouts.global_seconds
         error: NeutralError | None = None
-        for target in targets[: self.world.settings.get(Retry).max_targets]:
+        for target in targets[: self.world.retry.max_targets]:
             plan = self.world.plan(self.call.operation, protocol, target)
             required_lane(self.call.headers, plan)
             try:
@@ -79,14 +79,14 @@ class Trip:
 
     async def _credentials(self, plan: Plan, envelope: Envelope, progress: Progress) -> Answer:
         """Attempt after attempt with the keys that the pool grants, until one answers or none is left."""
-        retry = self.world.settings.get(Retry)
+        retry = self.world.retry
         session = self._session(plan)
         pin = self.call.headers.get(PIN_HEADER)
         if pin is not None:
             self._check_pin(plan, pin)
         while True:
             if self.means.clock.monotonic() >= self.deadline:
-                raise _too_late(self.world.settings.get(Timeouts).global_seconds)
+                raise _too_late(self.world.timeouts.global_seconds)
             try:
                 lease = await self.means.pool.lease(plan.target, Needs(session, pin, frozenset(progress.tried)))
             except NoCredential as none:
@@ -96,7 +96,7 @@ class Trip:
             self.record.attempts += 1
             self.record.way, self.record.label = plan.way, lease.credential.label
             ended = self._observer(plan.target, lease.credential.id)
-            limits, stall = self.world.settings.get(Limits), self.world.settings.get(Timeouts).stream_stall_seconds
+            limits, stall = self.world.limits, self.world.timeouts.stream_stall_seconds
             attempt = Attempt(plan, self.call, envelope, lease, limits, self.world.redactor, ended, stall)
             try:
                 return await attempt.open(self.means.transport, self._left(envelope.streaming))
@@ -117,7 +117,7 @@ class Trip:
     def _left(self, streaming: bool) -> float:
         """Seconds for the next attempt: silence has its limit, and all attempts together have one."""
         silence = self.means.transport.settings.connect_seconds + self.means.transport.idle_seconds(streaming)
-        begin = self.world.settings.get(Timeouts).stream_ttfb_seconds
+        begin = self.world.timeouts.stream_ttfb_seconds
         if streaming and begin is not None:
             silence = min(silence, begin)
         return min(silence, self.deadline - self.means.clock.monotonic())

@@ -7,7 +7,6 @@ import logging
 from collections.abc import Awaitable, Mapping
 from typing import Any, Final
 
-from rotator.config.schema import Limits, Timeouts
 from rotator.contracts import Call, Meter, ProtocolAdapter, Route
 from rotator.errors import Refused
 from rotator.exchange.answer import Answer
@@ -91,8 +90,7 @@ class Running:
         self.record.client = caller.label
         if self.core.stopping:
             raise Refused(error_of(ErrorKind.OVERLOADED, "the proxy is shutting down", code="shutting_down"))
-        settings = self.world.settings
-        limit, seconds = settings.get(Limits).request_body_bytes, settings.get(Timeouts).body_seconds
+        limit, seconds = self.world.limits.request_body_bytes, self.world.timeouts.body_seconds
         connection = connection_of(self.scope)
         body = await read_body(receive, headers, limit, None if connection.whole else seconds)
         operation = self.route.operation
@@ -101,7 +99,7 @@ class Running:
         self.record.model = envelope.model
         with HangupWatch(connection) as watch:
             opening = Trip(self.core.means, self.world, call, caller, self.record).open(self.protocol, envelope)
-            self.beats = settings.get(Timeouts).stream_heartbeat_seconds if envelope.streaming else None
+            self.beats = self.world.timeouts.stream_heartbeat_seconds if envelope.streaming else None
             if self.beats is None:
                 self.answer = await opening
             else:
