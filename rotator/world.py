@@ -6,6 +6,7 @@ it began with. It holds no resources: pool, transport and providers' background 
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -15,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 from rotator.config.reader import At
 from rotator.config.schema import Limits, Retry, Timeouts
 from rotator.config.settings import Settings
+from rotator.config.suggest import unknown
 from rotator.contracts import Credential, Operation, ProtocolAdapter, Provider, Target
 from rotator.credentials.discovery import ProviderVariables, credentials_of, sift, token, unused
 from rotator.errors import ConfigError, Problem
@@ -65,6 +67,20 @@ class World:
         return plan
 
 
+def count_keys(count: int) -> str:
+    """``1 key``, ``3 keys``."""
+    return "1 key" if count == 1 else f"{count} keys"
+
+
+def summary(world: World) -> str:
+    """The providers in use with their key counts, for people."""
+    parts = (
+        f"{name} ({'no key needed' if world.providers[name].keyless else count_keys(len(keys))})"
+        for name, keys in world.credentials.items()
+    )
+    return ", ".join(parts) or "none"
+
+
 def build_world(settings: Settings, loaded: Loaded, generation: int) -> World:
     """Put a generation together.  Raises ConfigError with everything that is wrong in it."""
     problems: list[Problem] = []
@@ -88,6 +104,8 @@ def build_world(settings: Settings, loaded: Loaded, generation: int) -> World:
         if provider.stand_in and (settings.demo or not credentials):
             credentials[name] = credentials_of(provider, found, problems)
     _check_labels(credentials, problems)
+    _check_routes(settings, providers, problems)
+    _check_network(settings, found, problems)
     proxies = {name: found.proxies[token(name)].value for name in providers if token(name) in found.proxies}
     if problems:
         raise ConfigError(problems)
@@ -169,6 +187,35 @@ def _check_labels(credentials: Mapping[str, tuple[Credential, ...]], problems: l
             other = owners.setdefault(key.label, name)
             if other != name:
                 problems.append(Problem("credentials", name, f"label {key.label!r} is that of a key of {other} too"))
+
+
+def _check_routes(settings: Settings, providers: Mapping[str, Provider], problems: list[Problem]) -> None:
+    """A route to a provider that does not exist would fail at each request."""
+    for route in settings.routes:
+        name = route.target.partition("/")[0].partition(":")[0].lower()
+        if name not in providers:
+            origin = settings.origin(f"routes.{route.pattern}")
+            where, _, key = origin.name.partition(": ") if origin.source == "file" else (origin.source, "", origin.name)
+            problems.append(Problem(where, key, unknown(f"provider {name!r}", name, providers)))
+
+
+def _check_network(settings: Settings, found: ProviderVariables, problems: list[Problem]) -> None:
+    """What would fail at the first call upstream: a certificate file that cannot be used, a proxy that is no URL."""
+    certificates = settings.environment.get("SSL_CERT_FILE")
+    if certificates is not None:
+        try:
+            ssl.create_default_context(cafile=certificates.value.reveal())
+        except OSError as error:
+            reason = f"cannot be used as a file of certificates ({error.strerror or 'no certificate in it'})"
+            problems.append(Problem(certificates.origin, "SSL_CERT_FILE", reason))
+    for proxy in found.proxies.values():
+        try:
+            usable = urlsplit(proxy.value.reveal())
+            fine = usable.scheme in ("http", "https") and bool(usable.hostname)
+        except ValueError:
+            fine = False
+        if not fine:
+            problems.append(Problem(proxy.origin, proxy.name, "expected http://host:port"))
 
 
 def _check_tokens(providers: Mapping[str, Provider], problems: list[Problem]) -> None:

@@ -55,6 +55,10 @@ WRITTEN: Final[dict[ErrorKind, tuple[str, str | None]]] = {
 }
 
 
+#: Members of OpenRouter's ``metadata`` that make a 403 one about the content, not the key.
+MODERATED: Final = frozenset({"reasons", "flagged_input"})
+
+
 def kind_of(error: Mapping[str, Any], status: int) -> ErrorKind:
     """The kind by structured words first (code, then type), then a numeric code (OpenRouter), then the status.
 
@@ -66,7 +70,7 @@ def kind_of(error: Mapping[str, Any], status: int) -> ErrorKind:
                 return ErrorKind.RATE_LIMITED
             return WORDS[word]
     code = error.get("code")
-    if isinstance(code, str) and code.isascii() and code.isdigit():
+    if isinstance(code, str) and len(code) == 3 and code.isascii() and code.isdigit():
         code = int(code)
     if status < 400 and isinstance(code, int) and 400 <= code <= 599:
         return kind_of_status(code)
@@ -78,6 +82,9 @@ def neutral(error: Any, status: int, envelope: Any, name: str) -> NeutralError:
     if not isinstance(error, dict):
         error = {"message": error}
     kind = kind_of(error, status)
+    metadata = error.get("metadata")
+    if kind is ErrorKind.PERMISSION and isinstance(metadata, dict) and not MODERATED.isdisjoint(metadata):
+        kind = ErrorKind.BAD_REQUEST
     if status < 300:
         status = STATUS[kind]
     message = first_text((error.get("message"), error.get("code"), error.get("type"))) or f"upstream error {status}"

@@ -142,13 +142,12 @@ def _deltas(block: bytes) -> int:
     """How many frames a block holds if each is a mere delta (finish and usage null, no error, no terminal), else 0.
 
     A match inside model text is impossible, its quotes are escaped; other spellings of null and text with "data:" in
-    it are merely parsed. A single frame, the common read, is looked at from its end; running totals of usage in it are
-    left to the last chunk, which has a finish reason or no choices.
+    it are merely parsed. A single line, the common read, need not be searched for a terminal.
     """
-    if block.find(b"\n") == len(block) - 2 and block.rfind(b'"finish_reason":null') > 0:
-        return b'"error"' not in block
     deltas = block.count(b'"finish_reason":null')
-    if not deltas or block.count(b"data:") != deltas or b'"error"' in block:
+    if not deltas or block.count(b'"finish_reason"') != deltas or b'"error"' in block:
+        return 0
+    if block.find(b"\n") != len(block) - 2 and (block.count(b"data:") != deltas or b"[DONE]" in block):
         return 0
     if b'"usage"' in block and block.count(b'"usage":null') != block.count(b'"usage"'):
         return 0

@@ -8,6 +8,7 @@ from rotator.cli.common import flags_of, make_world, set_up_logging, tell_proble
 from rotator.config.schema import Server
 from rotator.errors import ConfigError, PluginError
 from rotator.server.process import check_bind
+from rotator.world import summary
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -20,8 +21,7 @@ def run(arguments: argparse.Namespace) -> int:
     tell_warnings(world)
     settings = world.settings
     server = settings.get(Server)
-    keys = sum(map(len, world.credentials.values()))
-    print(f"configuration is valid: {len(world.credentials)} providers, {keys} keys, {server.host}:{server.port}")
+    print(f"configuration is valid: {server.host}:{server.port}, providers {summary(world)}")
     for name, credentials in world.credentials.items():
         labels = ", ".join(f"{one.label} (priority {one.priority})" for one in credentials)
         print(f"  {name}: {labels}")

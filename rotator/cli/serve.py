@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import errno
 import gc
 import importlib
 import socket
@@ -20,7 +21,7 @@ from rotator.errors import ConfigError, PluginError
 from rotator.server.core import Core
 from rotator.server.process import Process, bind, check_bind
 from rotator.wire.jsontext import dumps
-from rotator.world import World
+from rotator.world import World, count_keys, summary
 
 #: Allocations before the youngest generation is collected, then collections before the next ones are.
 GC_THRESHOLD: Final = (10_000, 20, 20)
@@ -39,7 +40,9 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         bound = bind(server.host, server.port)
     except OSError as error:
-        print(f"rotator: cannot listen on {server.host}:{server.port}: {error.strerror or error}", file=sys.stderr)
+        reason = error.strerror or str(error)
+        hint = f"; --port {server.port + 1} takes another" if error.errno == errno.EADDRINUSE else ""
+        print(f"rotator: cannot listen on {server.host}:{server.port}: {reason}{hint}", file=sys.stderr)
         return 1
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_serve(world, flags, bound))
@@ -70,9 +73,9 @@ async def _serve(world: World, flags: Flags, bound: socket.socket) -> None:
 def banner(world: World, address: str) -> str:
     """Address, providers with credential counts, client key state, sources; with nothing set up, curls."""
     settings = world.settings
-    providers = ", ".join(f"{name} ({_keys(len(keys))})" for name, keys in world.credentials.items()) or "none"
+    providers = summary(world)
     keys = len(settings.client_keys)
-    clients = f"{_keys(keys)}" if keys else "no client key: only this machine may ask"
+    clients = count_keys(keys) if keys else "no client key: only this machine may ask"
     lines = [
         f"rotator {__version__} on {address}",
         f"  providers  {providers}",
@@ -89,10 +92,6 @@ def banner(world: World, address: str) -> str:
             if protocol.name in served:
                 lines += [curl(protocol, address, model, bool(keys)), ""]
     return "\n".join(lines)
-
-
-def _keys(count: int) -> str:
-    return "1 key" if count == 1 else f"{count} keys"
 
 
 def curl(protocol: ProtocolAdapter, address: str, model: str, keyed: bool) -> str:

@@ -28,7 +28,7 @@ class Server:
         8000, env="ROTATOR_PORT", flag="--port", minimum=0, maximum=65535, doc="Port to listen on; 0 takes a free one."
     )
     trust_env: bool = setting(
-        False, doc="Whether HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY count for calls to providers."
+        False, doc="Whether HTTP_PROXY, HTTPS_PROXY and NO_PROXY count for calls to providers."
     )
     log: Literal["text", "json"] = setting("text", env="ROTATOR_LOG", doc="Form of the log lines.")
 

@@ -20,6 +20,8 @@ from rotator.errors import Problem
 from rotator.neutral.secret import Secret
 
 DEFAULT_PRIORITY: Final = 10
+#: What documentation writes where a key belongs.
+_PLACEHOLDERS: Final = ("...", "sk-...", "your-api-key", "your_api_key", "<your-api-key>", "changeme")
 _BASE: Final = re.compile(r"([A-Z0-9_]+)_API_BASE")
 _PROXY: Final = re.compile(r"([A-Z0-9_]+)_PROXY_URL")
 
@@ -104,7 +106,7 @@ def credentials_of(provider: Provider, found: ProviderVariables, problems: list[
     one = token(provider.name)
     credentials: list[Credential] = []
     seen: set[Secret] = set()
-    for key in found.keys.get(one, ()):
+    for key in found.keys.get(one, ()) if not provider.stand_in else ():
         if key.held.value in seen:
             continue
         if reason := _unsendable(key.held.value.reveal()):
@@ -113,8 +115,9 @@ def credentials_of(provider: Provider, found: ProviderVariables, problems: list[
         seen.add(key.held.value)
         facts = _facts(provider, key.number, found.facts.get((one, key.number), {}), problems)
         credentials.append(_credential(provider.name, key.number, key.held.value, facts))
+    numbers = {key.number for key in found.keys.get(one, ())}
     for (fact_token, number), stated in found.facts.items():
-        if fact_token == one and not any(key.number == number for key in found.keys.get(one, ())):
+        if fact_token == one and not provider.stand_in and number not in numbers:
             held = next(iter(stated.values()))
             missing = f"{one}_API_KEY_{number}" if number else f"{one}_API_KEY"
             problems.append(Problem(held.origin, held.name, f"{missing} is not set"))
@@ -127,6 +130,8 @@ def credentials_of(provider: Provider, found: ProviderVariables, problems: list[
 
 def _unsendable(secret: str) -> str | None:
     """Why a key cannot stand in a header, without quoting it."""
+    if secret.lower() in _PLACEHOLDERS:
+        return "is a placeholder, not a key"
     if not secret.isascii() or not secret.isprintable() or " " in secret:
         return "a key holds printable ASCII without spaces only"
     return None

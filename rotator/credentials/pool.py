@@ -156,7 +156,12 @@ class Pool:
         standing.in_use -= 1
         if lease.probe:
             self._probing.discard(lease.target.provider)
-        standing.learn(lease.target.model, outcome, self._clock.monotonic(), lease.began)
+        rejected = standing.rejection
+        now = self._clock.monotonic()
+        standing.learn(lease.target.model, outcome, now, lease.began)
+        if standing.rejection is not None and standing.rejection is not rejected:
+            label, reason = lease.credential.label, standing.rejection.reason
+            log.warning("key %s was rejected (%s) and rests %.0f s", label, reason, standing.rejection.until - now)
 
     def settled_twice(self, lease: Lease) -> None:
         """Called by a lease that was settled before."""

@@ -43,14 +43,14 @@ class Candidate:
 def none_left(candidates: Sequence[Candidate], target: Target, now: float) -> tuple[NeutralError, float | None]:
     """The error for a request that no key may serve, and the seconds until one may (None: unknown); ``now`` unix s."""
     ends = [end for candidate in candidates if (end := _limit_end(candidate)) is not None]
+    wanted = [candidate for candidate in candidates if not _has(candidate, "pin")]
     listing = "; ".join(_line(candidate, now) for candidate in candidates)
     name = f"{target.provider}/{target.model}"
     if not candidates:
         return NeutralError(ErrorKind.OVERLOADED, f"{name}: the provider has no key", 503, "no_credential"), None
     if ends:
         wait = max(0.0, min(ends) - now)
-        return _limited(f"{name}: every key is limited ({listing})", wait), wait
-    wanted = [candidate for candidate in candidates if not _has(candidate, "pin")]
+        return _limited(f"{name}: no key can be used now ({listing})", wait), wait
     if wanted and all(_has(candidate, "rejected") for candidate in wanted):
         message = f"{name}: every key was rejected by the vendor ({listing})"
         error = NeutralError(ErrorKind.OVERLOADED, message, 503, "all_credentials_rejected", should_retry=False)
@@ -83,8 +83,10 @@ def _limit_end(candidate: Candidate) -> float | None:
 
 
 def _line(candidate: Candidate, now: float) -> str:
+    """Label, reason, time.  That a limited key was tried as well says nothing more."""
     words = []
-    for reason in candidate.reasons:
+    standing = [reason for reason in candidate.reasons if reason.code != "tried"]
+    for reason in standing or candidate.reasons:
         wait = f" for {max(0, math.ceil(reason.until - now))} s" if reason.until is not None else ""
         words.append(f"{reason.code}{wait}")
     return f"{candidate.credential.label}: {', '.join(words) or 'free'}"

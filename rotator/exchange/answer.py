@@ -112,7 +112,7 @@ class RawStream:
                 size += len(block)
             if not chunk:
                 if signals.finish is None and not signals.ended:
-                    raise _truncated()
+                    raise _truncated() if self._held else _no_stream(self._reply)
                 self.done = True
                 self._held.append(self._meter.trailer())
                 break
@@ -292,6 +292,13 @@ class RawStream:
 
 def _nobody(outcome: Outcome) -> None:
     """Before the commit the attempt settles its lease itself."""
+
+
+def _no_stream(reply: Reply) -> UpstreamFailed:
+    """Not one frame came: a web page, or nothing."""
+    kind = reply.header("content-type")[:60] or "no content type"
+    message = f"upstream: the answer holds no events of a stream ({kind})"
+    return UpstreamFailed(error_of(ErrorKind.BAD_GATEWAY, message, code="truncated"), "sent")
 
 
 def _stalled() -> UpstreamFailed:

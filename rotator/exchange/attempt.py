@@ -50,11 +50,14 @@ class Attempt:
     async def open(self, transport: Transport, seconds: float) -> Answer:
         """Send, and wait until there is something to show, at most so long.
 
+        Silence before the answer's head is limited here, silence inside the body by the reply itself.
         Raises AttemptFailed; settles on cancellation too.
         """
+        silence = transport.settings.connect_seconds + transport.idle_seconds(self.envelope.streaming)
         try:
             with Deadline(seconds):
-                return await self._open(transport)
+                reply = await self._send(transport, min(silence, seconds))
+                return await self._answer(reply)
         except TimeoutError as late:
             silent = failed(ErrorKind.UPSTREAM_TIMEOUT, "upstream: no answer in time", "sent", "read_timeout")
             raise self._over(silent) from late
@@ -65,24 +68,29 @@ class Attempt:
             raise
 
     def _over(self, cause: UpstreamFailed) -> AttemptFailed:
+        if cause.stage != "answered":  # the transport does not know whose connection it was
+            message = cause.error.message.replace("upstream:", f"{self.plan.target.provider}:", 1)
+            cause = UpstreamFailed(replace(cause.error, message=message), cause.stage, cause.headers)
         verdict = self._judge(cause)
         self._settle(Outcome("failed", verdict))
         return AttemptFailed(cause, verdict)
 
-    async def _open(self, transport: Transport) -> Answer:
-        reply: Reply | None = None
-        try:
-            outgoing = self.plan.outgoing(self.call, self.lease.credential, self.envelope.streaming)
+    async def _send(self, transport: Transport, seconds: float) -> Reply:
+        outgoing = self.plan.outgoing(self.call, self.lease.credential, self.envelope.streaming)
+        with Deadline(seconds):
             reply = await transport.send(outgoing)
-            self.status = reply.status
+        self.status = reply.status
+        return reply
+
+    async def _answer(self, reply: Reply) -> Answer:
+        try:
             if not 200 <= reply.status < 300:
                 raise await self._refused(reply)
             if self.envelope.streaming:
                 return await self._stream(reply)
             return await self._whole(reply)
         except BaseException:
-            if reply is not None:
-                reply.close()
+            reply.close()
             raise
 
     async def _refused(self, reply: Reply) -> UpstreamFailed:
@@ -93,7 +101,8 @@ class Attempt:
             message = f"upstream: HTTP {reply.status} redirect, not followed"
             error = error_of(ErrorKind.BAD_GATEWAY, message, code="redirect")
         else:
-            error = self.plan.protocol.read_error(reply.status, headers, body)
+            status = reply.status if 400 <= reply.status < 600 else 502
+            error = self.plan.protocol.read_error(status, headers, body)
         return UpstreamFailed(self.redactor.error(error), "answered", headers)
 
     async def _whole(self, reply: Reply) -> Answer:
@@ -103,7 +112,7 @@ class Attempt:
         try:
             parsed: Any = loads(body)
         except NotJson as error:
-            raise _no_json(reply) from error
+            raise _no_json(reply, body) from error
         meter: Meter = self.plan.protocol.meter(self.call)
         meter.whole(parsed)
         if meter.signals.error is not None:
@@ -127,7 +136,7 @@ class Attempt:
         try:
             meter.whole(loads(body))
         except NotJson as error:
-            raise _no_json(reply) from error
+            raise _no_json(reply, body) from error
         if meter.signals.error is not None:
             return UpstreamFailed(self.redactor.error(meter.signals.error), "answered", names(reply.headers))
         message = "upstream: a whole answer came where a stream was asked for"
@@ -155,7 +164,7 @@ class Attempt:
         self.ended(outcome, self.status)
 
 
-def _no_json(reply: Reply) -> UpstreamFailed:
+def _no_json(reply: Reply, body: bytes) -> UpstreamFailed:
     kind = reply.header("content-type")[:60] or "no content type"
-    message = f"upstream: the answer is not JSON ({kind})"
+    message = f"upstream: the answer is not JSON ({kind})" if body.strip() else "upstream: the answer is empty"
     return UpstreamFailed(error_of(ErrorKind.BAD_GATEWAY, message, code="not_json"), "sent")

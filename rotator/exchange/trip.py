@@ -49,6 +49,7 @@ class Progress:
     again: int = 0
     waited: bool = False
     last: AttemptFailed | None = None
+    fault: AttemptFailed | None = None
 
 
 class Trip:
@@ -92,7 +93,7 @@ class Trip:
             except NoCredential as none:
                 if await self._waited(none, progress, retry) or await self._again(progress, retry):
                     continue
-                raise _told(none, progress.last) from none
+                raise _told(none, progress.fault or progress.last) from none
             self.record.attempts += 1
             self.record.way, self.record.label = plan.way, lease.credential.label
             ended = self._observer(plan.target, lease.credential.id)
@@ -106,6 +107,7 @@ class Trip:
                 if counts(failed.verdict):
                     self.counted += 1
                     progress.faulted.add(lease.credential.id)
+                    progress.fault = failed
                 elif failed.verdict.scope == "model":
                     progress.limited.add(lease.credential.id)
                 action = decide(failed.verdict, self.counted, retry.max_attempts)
@@ -115,12 +117,10 @@ class Trip:
                     raise failed.told() from None
 
     def _left(self, streaming: bool) -> float:
-        """Seconds for the next attempt: silence has its limit, and all attempts together have one."""
-        silence = self.means.transport.settings.connect_seconds + self.means.transport.idle_seconds(streaming)
+        """Seconds for the next attempt: all attempts together have a limit, and a stream may have one to begin."""
+        left = self.deadline - self.means.clock.monotonic()
         begin = self.world.timeouts.stream_ttfb_seconds
-        if streaming and begin is not None:
-            silence = min(silence, begin)
-        return min(silence, self.deadline - self.means.clock.monotonic())
+        return min(left, begin) if streaming and begin is not None else left
 
     async def _waited(self, none: NoCredential, progress: Progress, retry: Retry) -> bool:
         """Wait once for the earliest end of a short limit; keys that were only limited may then be asked again."""
@@ -136,8 +136,7 @@ class Trip:
 
     async def _again(self, progress: Progress, retry: Retry) -> bool:
         """After faults only, when no other key is left: ask the same keys once more, a little later."""
-        last = progress.last
-        if last is None or not counts(last.verdict) or progress.again >= retry.same_key:
+        if not progress.faulted or progress.again >= retry.same_key:
             return False
         pause = min(BACKOFF_SECONDS * 2**progress.again, BACKOFF_LONGEST_SECONDS) * self.means.rng.uniform(0.8, 1.2)
         if self.means.clock.monotonic() + pause >= self.deadline:

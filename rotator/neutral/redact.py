@@ -34,11 +34,18 @@ class Redactor:
                 raw = text.encode("utf-8", "surrogatepass")
                 forms |= {text, quote(raw, safe=""), *_base64(raw)}
         self._forms = tuple(sorted(forms, key=len, reverse=True))
-        self._encoded = tuple(re.compile(_percent(form)) for form in self._forms if not form.isalnum())
+        self._patterns: tuple[re.Pattern[str], ...] | None = None
 
     def holds(self, text: str) -> bool:
         """Whether a text contains a held secret in clear or encoded."""
         return any(form in text for form in self._forms) or self._percent_encoded(text)
+
+    @property
+    def _encoded(self) -> tuple[re.Pattern[str], ...]:
+        """Made at the first text with a "%": most processes never see one."""
+        if self._patterns is None:
+            self._patterns = tuple(re.compile(_percent(form)) for form in self._forms if not form.isalnum())
+        return self._patterns
 
     def _percent_encoded(self, text: str) -> bool:
         return "%" in text and any(pattern.search(text) for pattern in self._encoded)

@@ -77,7 +77,8 @@ class Router:
                 raise self._unknown(model, "no model is named behind the provider")
             return self._bare(model, protocol)
         if provider.name not in self._usable:
-            raise self._unknown(model, f"provider {provider.name!r} has no key: set {_variable(provider.name)}")
+            remedy = "start with --demo" if provider.stand_in else f"set {_variable(provider.name)}"
+            raise self._unknown(model, f"provider {provider.name!r} is not in use: {remedy}")
         return self._on(provider, profile, rest, protocol)
 
     def _on(self, provider: Provider, profile: str, model: str, protocol: str) -> Target:
@@ -105,8 +106,8 @@ class Router:
             near = get_close_matches(head.lower(), self._usable, n=1, cutoff=0.6)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise self._unknown(model, f"no provider is named {head!r}{hint}")
-        configured = ", ".join(sorted(self._usable)) or "none"
-        raise self._unknown(model, f"write provider/model (configured providers: {configured})")
+        ways = " or ".join(f"{name}/{model}" for name in sorted(self._usable)[:4]) or "provider/model"
+        raise self._unknown(model, f"write {ways}")
 
     def _unknown(self, model: str, reason: str) -> Refused:
         message = f"model {model!r} is not known here: {reason}"

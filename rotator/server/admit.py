@@ -48,14 +48,13 @@ def given_key(headers: Mapping[str, str], query: str) -> bytes | None:
     scheme, _, token = headers.get("authorization", "").partition(" ")
     bearer = token.strip() if scheme.lower() == "bearer" and token else None
     for value in (headers.get("x-api-key"), bearer, headers.get("x-goog-api-key")):
-        if value is not None:
+        if value:
             return value.encode("latin-1")
     if "key=" in query:
         for name, text in parse_qsl(query, errors="surrogateescape"):
             if name == "key":
                 return text.encode("utf-8", "surrogateescape")
-    last = headers.get("api-key")
-    return None if last is None else last.encode("latin-1")
+    return headers["api-key"].encode("latin-1") if headers.get("api-key") else None
 
 
 class Gate:
@@ -67,18 +66,14 @@ class Gate:
             digest = sha256(key.secret.reveal().encode("utf-8", "surrogateescape")).digest()
             self._callers[digest] = Caller(digest.hex()[:16], key.label)
 
-    @property
-    def closed(self) -> bool:
-        """Whether a key is asked for."""
-        return bool(self._callers)
-
     def admit(self, headers: Mapping[str, str], query: str, client: str | None) -> Caller:
         """Who calls.  Raises Refused: 401 for a wrong key, 403 for one that is not of this machine."""
         if not self._callers:
             return self._local(headers, client)
         given = given_key(headers, query)
         if given is None:
-            raise Refused(_unauthorised("this proxy asks for a client key and none was sent"))
+            message = 'send the client key as "Authorization: Bearer KEY" or "x-api-key: KEY"; none was found'
+            raise Refused(_unauthorised(message))
         digest = sha256(given).digest()
         for known, caller in self._callers.items():
             if compare_digest(digest, known):

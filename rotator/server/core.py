@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import logging
 import secrets
 import sys
 from collections.abc import Mapping
@@ -25,6 +26,8 @@ from rotator.server.fetching import fetcher
 from rotator.server.lines import RequestLines
 from rotator.wire.transport import Transport, TransportSettings
 from rotator.world import World
+
+log = logging.getLogger(__name__)
 
 SHUTTING_DOWN: Final = error_of(ErrorKind.OVERLOADED, "the proxy is shutting down", code="shutting_down")
 
@@ -57,6 +60,7 @@ class Core:
         self.idle = asyncio.Event()
         self._gate = Gate(world.settings.client_keys)
         self._started: dict[str, Provider] = {}
+        self._leaving: list[Provider] = []
         self._numbers = itertools.count(1)
         self._prefix = secrets.token_hex(4)
 
@@ -69,7 +73,7 @@ class Core:
         request_id = f"req_{self._prefix}{next(self._numbers):08x}"
         clock = self.clock
         return RequestRecord(
-            request_id, clock.time(), clock.monotonic(), method=scope["method"], path=scope["path"]
+            request_id, clock.time(), clock.monotonic(), method=scope["method"], path=scope["path"][:200]
         )
 
     def finished(self, record: RequestRecord) -> None:
@@ -86,9 +90,13 @@ class Core:
             provider = self.world.providers[name]
             if name in self._started:
                 continue
-            self._started[name] = provider
             with contain(f"starting provider {name}"):
-                await provider.start(self.runtime)
+                try:
+                    await provider.start(self.runtime)
+                except BaseException:
+                    await provider.aclose()  # after a half start
+                    raise
+                self._started[name] = provider
 
     async def adopt(self, world: World) -> None:
         """Swap in a new generation; requests under way keep theirs.  Settings of sockets need a restart."""
@@ -96,7 +104,18 @@ class Core:
         self.pool.reconcile(world.credentials)
         self._gate = Gate(world.settings.client_keys)
         self.runtime = Runtime(world.protocols, fetcher(self.transport, world.proxies))
+        self.transport.settings = _transport_settings(world)
         await self._start_providers()
+        for name in [name for name in self._started if name not in world.credentials]:
+            self._leaving.append(self._started.pop(name))
+        await self._close_leaving()
+
+    async def _close_leaving(self) -> None:
+        """Close providers that nothing is configured for any more, once no request is left that may use them."""
+        while self._leaving and not self.running:
+            provider = self._leaving.pop()
+            with contain(f"closing provider {provider.name}"):
+                await provider.aclose()
 
     def enter(self, request: Endable) -> None:
         """A request begins."""
@@ -125,12 +144,14 @@ class Core:
     async def shutdown(self) -> None:
         """Close what startup opened, also after a start that failed half-way."""
         self.stopping = True
-        for name, provider in self._started.items():
-            with contain(f"closing provider {name}"):
-                await provider.aclose()
+        self._leaving += self._started.values()
         self._started.clear()
+        self.running.clear()
+        await self._close_leaving()
         await self.transport.aclose()
         self.lines.flush()
+        if self.lines.dropped:
+            log.warning("%d request lines could not be written", self.lines.dropped)
 
     def protocol_of(self, path: str, headers: Mapping[str, str]) -> ProtocolAdapter:
         """The protocol that owns a path, else the one whose client this looks like, else the fallback."""

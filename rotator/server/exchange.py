@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 #: What the log says of a request whose client left; nobody reads the status (nginx's word for it).
 GONE: Final = 499
+#: Of a name that a client chose, in a log line.
+SHOWN_CHARACTERS: Final = 120
 #: After these the rest of a body must not be taken for the next request.
 _CLOSING: Final = (400, 408, 413, 415)
 
@@ -53,6 +55,7 @@ class Running:
         self.world = exchange.core.world
         self.answer: Answer | None = None
         self.started = False
+        self.shown = False
         self.beats: float | None = None
         self.meter: Meter | None = None
         self.ending: NeutralError | None = None
@@ -79,9 +82,12 @@ class Running:
             await self._refuse(error_of(ErrorKind.SERVER, "the proxy failed on this request", code="internal_error"))
         finally:
             self.core.leave(self)
-            if self.answer is not None and self.answer.stream is not None:
-                self.answer.stream.close()
             self.core.finished(self.record)
+            stream = self.answer.stream if self.answer is not None else None
+            if stream is not None:
+                if self.shown:
+                    await stream.drain()
+                stream.close()
 
     async def _serve(self, receive: Receive) -> None:
         headers = header_map(self.scope["headers"])
@@ -96,7 +102,7 @@ class Running:
         operation = self.route.operation
         call = Call(self.protocol.name, operation, self.route.path, query, headers, body, parse_object(body))
         envelope = self.protocol.peek(call)
-        self.record.model = envelope.model
+        self.record.model = envelope.model[:SHOWN_CHARACTERS]
         with HangupWatch(connection) as watch:
             opening = Trip(self.core.means, self.world, call, caller, self.record).open(self.protocol, envelope)
             self.beats = self.world.timeouts.stream_heartbeat_seconds if envelope.streaming else None
@@ -110,7 +116,7 @@ class Running:
             self._gone()
 
     async def _show(self, answer: Answer, watch: HangupWatch) -> None:
-        """Send the answer; a stream's upstream is left to end behind the client's back."""
+        """Send the answer; ``shown`` tells that a stream is out and its upstream may end behind the client's back."""
         self.record.status = answer.status
         stream, begun = answer.stream, self.started
         self.started = True
@@ -130,8 +136,7 @@ class Running:
         watch.stop()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
         self.record.note = stream.note
-        self.started = False  # nothing of this answer is left to be broken off
-        await stream.drain()
+        self.shown = True
 
     async def _beat(self) -> None:
         """A blank line; the first one before an answer fixes status and headers (design.md 2.3, Ends)."""
@@ -147,6 +152,9 @@ class Running:
         if self.started:
             if self.answer is None and self.meter is not None:  # only heartbeats are out
                 await self.send({"type": "http.response.body", "body": self.meter.fail(error), "more_body": False})
+            elif self.answer is not None and self.answer.stream is not None and not self.answer.stream.done:
+                ending = self.answer.stream.fail(error)
+                await self.send({"type": "http.response.body", "body": ending, "more_body": False})
             return  # else only breaking off is honest, and the server does so
         extra = [(b"connection", b"close")] if error.status in _CLOSING and error.protocol is None else None
         await send_error(self.send, self.protocol, error, self.record, extra)
@@ -154,6 +162,8 @@ class Running:
     async def _last_words(self, error: NeutralError) -> None:
         """The process ends: an open stream gets its protocol's in-band error, what has not begun a refusal."""
         stream = self.answer.stream if self.answer else None
+        if self.shown:
+            return
         if stream is None or not self.started:
             if not self.record.status or self.answer is None:
                 await self._refuse(error)

@@ -37,6 +37,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self.lost = False
         self.on_lost: Callable[[], None] | None = None
         self._extensions = {EXTENSION: self}
+        self._in_body = False
         self._head_bytes = 0
         self._head_since: float | None = None
         self._timer: TimerHandle | None = None
@@ -69,10 +70,21 @@ class GuardedProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self._head_since = self.loop.time()
         self._head_bytes = 0
+        self._in_body = False
         self.scope["extensions"] = cast(Any, self._extensions)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header; behind the body it is a trailer, which nobody asked for and which may not change the request."""
+        if not self._in_body:
+            super().on_header(name, value)
+            return
+        self._head_bytes += len(name) + len(value)
+        if self._head_bytes > self.header_bytes and not self.transport.is_closing():
+            self.transport.close()
 
     def on_headers_complete(self) -> None:
         self._head_since = None
+        self._in_body = True
         self.whole = False
         super().on_headers_complete()
 

@@ -65,7 +65,8 @@ class HangupWatch:
 
     def stop(self) -> None:
         """The answer is out: what the connection does from here on is not our business."""
-        self._connection.on_lost = None
+        if self._connection.on_lost == self._left:  # the connection's next request may have set its own
+            self._connection.on_lost = None
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import threading
 from datetime import datetime
 from functools import lru_cache
+from io import UnsupportedOperation
+from queue import SimpleQueue
 from typing import Final, TextIO
 
 from rotator.exchange.record import RequestRecord
 
 #: How long a line may wait for others.
 FLUSH_SECONDS: Final = 0.05
+#: How long the end of the process waits for a write.
+LAST_SECONDS: Final = 0.25
 #: Lines that are kept while the terminal does not take them; the oldest go first and are counted.
 PENDING_LIMIT: Final = 10_000
 
@@ -74,7 +80,9 @@ def json_line(record: RequestRecord, milliseconds: float) -> str:
 
 
 class RequestLines:
-    """Collects lines and writes them together; a terminal that fails never fails a request."""
+    """Collects lines and writes them together, in a thread of its own: a terminal that fails or that nobody reads
+    fails no request and holds up none.  ``dropped`` counts lines that were lost.
+    """
 
     def __init__(self, out: TextIO, *, as_json: bool) -> None:
         self.dropped = 0
@@ -82,6 +90,10 @@ class RequestLines:
         self._write_line = json_line if as_json else text_line
         self._pending: list[tuple[RequestRecord, float]] = []
         self._timer: asyncio.TimerHandle | None = None
+        self._batches: SimpleQueue[list[tuple[RequestRecord, float]]] = SimpleQueue()
+        self._idle = threading.Event()
+        self._idle.set()
+        self._thread: threading.Thread | None = None
 
     def add(self, record: RequestRecord, milliseconds: float) -> None:
         """Keep a finished request for the next write; its text is made then."""
@@ -90,19 +102,52 @@ class RequestLines:
             self.dropped += 1
         self._pending.append((record, milliseconds))
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)
+            self._timer = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._due)
+
+    def _due(self) -> None:
+        """One batch is written at a time; while it is, lines collect."""
+        self._timer = None
+        if self._idle.is_set():
+            self._hand_over()
+        elif self._pending:
+            self._timer = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._due)
+
+    def _hand_over(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="request-lines", daemon=True)
+            self._thread.start()
+        batch, self._pending = self._pending, []
+        if batch:
+            self._idle.clear()
+            self._batches.put(batch)
 
     def flush(self) -> None:
-        """Write what waits."""
+        """Write what waits, at the end: as long as somebody reads, and not for long otherwise."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if not self._pending:
-            return
-        lines = [self._write_line(record, milliseconds) for record, milliseconds in self._pending]
-        self._pending.clear()
+        if self._idle.wait(LAST_SECONDS):
+            self._hand_over()
+        if not self._idle.wait(LAST_SECONDS):
+            self.dropped += len(self._pending)
+
+    def _work(self) -> None:
+        while True:
+            batch = self._batches.get()
+            try:
+                self._write("".join(f"{self._write_line(*entry)}\n" for entry in batch))
+            except (OSError, ValueError):
+                self.dropped += len(batch)
+            finally:
+                self._idle.set()
+
+    def _write(self, text: str) -> None:
+        """To the file descriptor where there is one: a blocked write then holds no lock that the exit needs."""
         try:
-            self._out.write("\n".join(lines) + "\n")
-            self._out.flush()
-        except (OSError, ValueError):
-            self.dropped += len(lines)
+            descriptor = self._out.fileno()
+        except UnsupportedOperation:
+            self._out.write(text)
+            return
+        data = memoryview(text.encode())
+        while data:
+            data = data[os.write(descriptor, data) :]

@@ -71,7 +71,7 @@ class Pages:
         path = request.scope["path"]
         if request.headers.get("upgrade", "").lower() == "websocket":
             return await self._told(request, _websocket(), [(b"upgrade", b"HTTP/1.1")])
-        message = f"no such endpoint: {request.method} {path[:200]}"
+        message = f"no such endpoint: {request.method} {path[:200]} (served: {', '.join(self._endpoints())})"
         routes = [route for protocol in self.core.world.protocols.values() for route in protocol.routes]
         if methods := tuple(route.method for route in routes if route.path == path):
             return await self._told(request, _method(request.method, path), _allow(methods))

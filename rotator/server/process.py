@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import signal
 import socket
@@ -17,6 +18,7 @@ from typing import Any, Final
 import uvicorn
 
 from rotator.config.schema import Limits, Server, Timeouts
+from rotator.config.settings import Settings
 from rotator.contain import contain
 from rotator.errors import ConfigError, PluginError, Problem
 from rotator.server.admit import is_loopback
@@ -24,7 +26,7 @@ from rotator.server.app import App
 from rotator.server.core import Core
 from rotator.server.guard import guarded
 from rotator.server.watch import POLL_SECONDS, stamp
-from rotator.world import World
+from rotator.world import World, count_keys, summary
 
 log = logging.getLogger(__name__)
 
@@ -48,11 +50,15 @@ def check_bind(world: World) -> None:
 
 def bind(host: str, port: int) -> socket.socket:
     """A listening socket's address taken.  Raises OSError."""
-    family, kind, number, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    try:
+        family, kind, number, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except UnicodeError:
+        raise OSError(errno.EINVAL, "no such host name") from None
     bound = socket.socket(family, kind, number)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(address)
+        bound.listen(BACKLOG)
         bound.set_inheritable(True)
     except OSError:
         bound.close()
@@ -97,7 +103,6 @@ class Process:
         self._graceful = False
         self._tasks: set[asyncio.Task[None]] = set()
         settings = core.world.settings
-        self._drain_seconds = settings.get(Timeouts).drain_seconds
         http = guarded(settings.get(Limits).header_bytes, settings.get(Timeouts).header_seconds)
         config = uvicorn.Config(
             App(core),
@@ -130,7 +135,7 @@ class Process:
         try:
             await self.core.startup()
             serving = loop.create_task(self._listener.serve(sockets=[self.bound]), name="listener")
-            serving.add_done_callback(lambda _: self._stop.set())
+            serving.add_done_callback(self._over)
             self._spawn("watch", self._watch)
             await self._listener.listening.wait()
             try:
@@ -143,6 +148,11 @@ class Process:
             await asyncio.gather(*self._tasks, return_exceptions=True)
             await self.core.shutdown()
             self.bound.close()
+
+    def _over(self, serving: asyncio.Task[None]) -> None:
+        """The listener has ended, perhaps before it began to listen."""
+        self._stop.set()
+        self._listener.listening.set()
 
     def _take_signals(self, loop: asyncio.AbstractEventLoop) -> None:
         loop.add_signal_handler(signal.SIGINT, self.stop, False)
@@ -160,7 +170,7 @@ class Process:
     async def _end(self, serving: asyncio.Task[None]) -> None:
         self.core.stopping = True
         if self._graceful:
-            await self.core.drained(self._drain_seconds)
+            await self.core.drained(self.core.world.timeouts.drain_seconds)
         self.core.end_requests()
         self._listener.should_exit = True
         await serving
@@ -197,9 +207,21 @@ class Process:
         except (ConfigError, PluginError) as error:
             log.error("configuration not reloaded, nothing changed:\n%s", error)
             return
+        before = self.core.world.settings
         await self.core.adopt(world)
-        keys = sum(map(len, world.credentials.values()))
-        log.warning("configuration reloaded: generation %d, %d keys", world.generation, keys)
+        keys = len(world.settings.client_keys)
+        clients = count_keys(keys) if keys else "no client key"
+        log.warning("configuration reloaded: providers %s; clients: %s", summary(world), clients)
+        if _at_start(world.settings) != _at_start(before):
+            log.warning("server.*, timeouts.connect, timeouts.header, limits.header_bytes: from the next start on")
+        for warning in world.warnings:
+            log.warning("%s", warning)
+
+
+def _at_start(settings: Settings) -> tuple[object, ...]:
+    """What is read once, when sockets are made."""
+    timeouts = settings.get(Timeouts)
+    return settings.get(Server), timeouts.connect_seconds, timeouts.header_seconds, settings.get(Limits).header_bytes
 
 
 def address(bound: socket.socket) -> str:

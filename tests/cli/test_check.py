@@ -12,7 +12,7 @@ def test_what_is_fine(tmp_path: Path) -> None:
     done = run("check", cwd=tmp_path, env={"OPENAI_API_KEY_2_LABEL": "team", "OPENAI_API_KEY_2_PRIORITY": "1"})
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
-        "configuration is valid: 1 providers, 2 keys, 127.0.0.1:8123",
+        "configuration is valid: 127.0.0.1:8123, providers openai (2 keys)",
         "  openai: openai#0 (priority 10), team (priority 1)",
         "  read from: environment, .env, rotator.yaml",
     ]

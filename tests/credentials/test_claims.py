@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rotator.contracts import Credential, Outcome, Verdict
-from rotator.credentials.claims import Standing
+from rotator.credentials.claims import LIMITS_KEPT, Standing
 from rotator.neutral.secret import Secret
 
 NOW = 1_000.0
@@ -207,3 +207,23 @@ def test_what_is_nobodys_fault_leaves_no_claim(end: Outcome) -> None:
     one = standing()
     one.learn("small", end, NOW)
     assert one.limits == {} and one.rejection is None and not one.doubted(NOW)
+
+
+# What has passed is forgotten: model names come from clients.
+
+
+def test_an_answer_forgets_a_limit_that_has_ended() -> None:
+    one = standing()
+    one.learn("small", limited(7.5), NOW)
+    one.learn("small", OK, NOW + 7.5)
+    assert one.limits == {}
+
+
+def test_only_limits_that_last_are_kept_beyond_256() -> None:
+    one = standing()
+    for number in range(600):
+        one.learn(f"model-{number}", limited(1.0), NOW + number)
+        assert len(one.limits) <= LIMITS_KEPT
+    for number in range(300):
+        one.learn(f"lasting-{number}", limited(3_600.0), NOW + 600)
+    assert all(one.limited_until(f"lasting-{number}", NOW + 600) for number in range(300))

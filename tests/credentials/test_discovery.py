@@ -242,3 +242,23 @@ def test_a_key_without_a_provider_is_told_with_the_name_that_was_meant() -> None
     misspelt, foreign = unused(found, {"alpha": provider(), "my-llm": provider("my-llm")})
     assert misspelt == "environment: ALPAH_API_KEY: no provider 'alpah'; did you mean ALPHA_API_KEY?"
     assert foreign == "environment: ZZZ_API_KEY_3: no provider 'zzz'; set ZZZ_API_BASE to make it one"
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("ALPAH_API_BASE", "did you mean ALPHA_API_BASE?"),
+        ("ALPAH_PROXY_URL", "did you mean ALPHA_PROXY_URL?"),
+        ("ZZZ_API_BASE", "set ZZZ_API_KEY to make it one"),
+    ],
+)
+def test_an_address_without_a_provider_is_told_too(name: str, hint: str) -> None:
+    environ = {name: "http://127.0.0.1:9/v1", "ALPHA_API_BASE": "http://127.0.0.1:9/v1"}
+    [told] = unused(variables(environ), {"alpha": provider()})
+    assert told == f"environment: {name}: no provider {name.split('_')[0].lower()!r}; {hint}"
+
+
+def test_facts_about_a_key_that_is_not_there_are_told() -> None:
+    one = provider("my-llm", credentials={"2": {"label": "second"}, "3": {"tier": "big"}})
+    [told] = unused(variables({"MY_LLM_API_KEY_2": "two"}), {"my-llm": one})
+    assert told == "providers.my-llm.credentials.3: there is no such key (MY_LLM_API_KEY_3)"

@@ -100,3 +100,9 @@ def test_a_lost_key_moves_only_its_own_sessions() -> None:
     after = {session: place(session, labels[1:]) for session in sessions}
     assert all(after[session] == before[session] for session in sessions if before[session] != labels[0])
     assert len({after[session] for session in sessions if before[session] == labels[0]}) == 4
+
+
+def test_places_are_the_same_everywhere_and_in_every_release() -> None:
+    """A simulation elsewhere repeats them, and an upgrade moves no conversation."""
+    labels = [f"alpha#{number}" for number in range(1, 6)]
+    assert "".join(place(f"session-{number}", labels)[-1] for number in range(12)) == "321442521111"

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,6 +24,7 @@ from tests.upstreams import (
     House,
     Play,
     Raw,
+    Reply,
     canned,
     cut,
     until,
@@ -357,3 +359,73 @@ async def test_the_client_does_not_wait_for_what_follows_the_terminal(house: Hou
     assert house.vendor.requests[-1].outcome == "open"
     assert house.proxy.core.pool.counters.open == 0
     gate.open()
+
+
+@BOTH
+async def test_an_answer_without_any_output_ends_well(house: House, protocol: str) -> None:
+    """Nothing is ever visible: the stream is whole before it is committed, and clears the doubt of the fault before."""
+    shown = [FRAMES[protocol][0], FRAMES[protocol][UNTIL_FINISH[protocol] - 1]]
+    answer = await house.call(protocol, house.play(Reply(500), Raw(200, SSE, shown)), stream=True)
+    assert (answer.status, answer.body) == (200, b"".join(shown) + TERMINAL[protocol])
+    await house.idle()
+    [standing] = house.proxy.core.pool._standings[PROVIDERS[protocol]]
+    assert not standing.doubted(house.clock.now)
+
+
+@BOTH
+@pytest.mark.parametrize("pings", [False, True], ids=["silent", "pinging"])
+async def test_an_open_stream_that_stalls_ends_in_an_error(house: House, protocol: str, pings: bool) -> None:
+    await house.furnish(STREAM_STALL_TIMEOUT_SECONDS="0.05")
+    shown, ping, gate = FRAMES[protocol][:-2], b": ping\n\n", Gate()
+    gate.release(len(shown))
+    model = house.play(Raw(200, SSE, [*shown, *[ping] * 1_000], gate))
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        asking = group.create_task(house.call(protocol, model, stream=True))
+        while not asking.done():
+            gate.release(pings)
+            await asyncio.sleep(0.005)
+    answer = asking.result()
+    assert (ping in answer.body) == pings
+    without = Answer(answer.status, answer.headers, answer.body.replace(ping, b""))
+    assert ends_in_error(protocol, without, b"".join(shown))["message"].endswith("the stream stalled")
+    await house.idle()
+    [standing] = house.proxy.core.pool._standings[PROVIDERS[protocol]]
+    assert standing.doubted(house.clock.now)
+
+
+@BOTH
+async def test_a_silent_stream_is_kept_alive_by_blank_lines(house: House, protocol: str) -> None:
+    await house.furnish(STREAM_HEARTBEAT_SECONDS="0.01")
+    gate, frames = Gate(), FRAMES[protocol]
+    body = house.body(protocol, house.play(Raw(200, SSE, frames, gate)), stream=True)
+    async with asyncio.timeout(5), house.asking(protocol, body) as reply:
+        assert (reply.status, await reply.content.readexactly(1)) == (200, b"\n")
+        gate.release(len(frames) - 2)
+        begun = b""
+        while not begun.endswith(b"\n\n\n"):
+            begun += await reply.content.readexactly(1)
+        gate.open()
+        whole = begun + await reply.read()
+    assert re.sub(rb"\n{2,}", b"\n\n", whole.lstrip(b"\n")) == b"".join(frames)
+
+
+@BOTH
+async def test_what_fails_after_a_heartbeat_ends_in_an_error(house: House, protocol: str) -> None:
+    await house.furnish(STREAM_HEARTBEAT_SECONDS="0.01")
+    gate = Gate()
+    body = house.body(protocol, house.play(Reply(400, gate=gate)), stream=True)
+    async with asyncio.timeout(5), house.asking(protocol, body) as reply:
+        beat = await reply.content.readexactly(1)
+        gate.open()
+        answer = Answer(reply.status, reply.headers, (beat + await reply.read()).lstrip(b"\n"))
+    assert ends_in_error(protocol, answer, b"")["type"] == "invalid_request_error"
+
+
+@BOTH
+@pytest.mark.parametrize("end", ["clean", "drop"])
+async def test_streams_that_need_no_heartbeat_are_as_without(house: House, protocol: str, end: str) -> None:
+    await house.furnish(STREAM_HEARTBEAT_SECONDS="30")
+    stream = odd_stream(protocol)
+    assert (await streamed(house, protocol, *cut(stream, [200, 500, 900, 1_000]))).body == stream
+    shown = FRAMES[protocol][: UNTIL_FINISH[protocol] - 1]
+    ends_in_error(protocol, await committed(house, protocol, shown, b"data: {", end=end), b"".join(shown))

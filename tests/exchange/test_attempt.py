@@ -126,7 +126,8 @@ async def test_a_whole_answer_that_is_no_json_goes_to_the_next_key(house: House,
     answer = await house.call(protocol, "text")
     assert (answer.status, house.used(protocol)) == (200, [1, 2])
     alone = await told(house, protocol, Raw(200, html, [body] if body else []))
-    assert (alone.status, alone.error["message"]) == (502, "upstream: the answer is not JSON (text/html)")
+    why = "the answer is not JSON (text/html)" if body else "the answer is empty"
+    assert (alone.status, alone.error["message"]) == (502, f"{PROVIDERS[protocol]}: {why}")
 
 
 @BOTH
@@ -145,7 +146,7 @@ async def test_an_error_in_a_200_is_an_error(house: House, protocol: str, stream
 async def test_a_whole_answer_where_a_stream_was_asked_for_is_a_bad_gateway(house: House, protocol: str) -> None:
     answer = await told(house, protocol, Raw(200, JSON, [WHOLE[protocol]]), stream=True)
     assert (answer.status, answer.error["message"]) == (
-        502, "upstream: a whole answer came where a stream was asked for"
+        502, f"{PROVIDERS[protocol]}: a whole answer came where a stream was asked for"
     )
 
 
@@ -153,7 +154,7 @@ async def test_a_whole_answer_where_a_stream_was_asked_for_is_a_bad_gateway(hous
 async def test_an_answer_beyond_the_limit_is_a_bad_gateway(house: House, protocol: str) -> None:
     await house.furnish(config={"limits": {"response_body_bytes": 1024}})
     answer = await told(house, protocol, Raw(200, JSON, [b'"' + b"x" * 1024 + b'"']))
-    assert (answer.status, answer.error["message"]) == (502, "upstream: the answer is too large")
+    assert (answer.status, answer.error["message"]) == (502, f"{PROVIDERS[protocol]}: the answer is too large")
     assert (await told(house, protocol, Raw(200, JSON, [b'"' + b"x" * 1022 + b'"']))).status == 200
 
 
@@ -305,7 +306,8 @@ async def test_a_vendor_that_falls_silent_is_given_up(house: House, tmp_path: Pa
     else:
         assert answer.status == 504
         error = answer.error
-    assert (error["message"], error["code"]) == ("upstream: no answer in time", "read_timeout")
+    who = "upstream" if frames else "vendor"
+    assert (error["message"], error["code"]) == (f"{who}: no answer in time", "read_timeout")
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ async def test_when_all_keys_cool_the_client_hears_why_and_when(house: House, pr
     assert (answer.headers["retry-after"], answer.headers["retry-after-ms"]) == ("20", "20000")
     assert "x-should-retry" not in answer.headers
     assert answer.error["type"] == "rate_limit_error"
-    for told in (f"{name}#1: tried, cooldown for 30 s", f"{name}#2: tried, cooldown for 20 s", "rate limit"):
+    for told in (f"{name}#1: cooldown for 30 s", f"{name}#2: cooldown for 20 s", "rate limit"):
         assert told.lower() in answer.error["message"].lower()
     house.clock.now += 5.25
     later = await house.call(protocol, "text", stream=stream)
@@ -104,7 +104,7 @@ async def test_a_long_wait_is_not_for_the_client_to_wait(
 @BOTH
 async def test_a_lone_rejected_key_is_refused_for_five_seconds_and_then_probed(house: House, protocol: str) -> None:
     house.vendor.script_key(house.keys[PROVIDERS[protocol]][0], Reply(401), Play("text"))
-    for passed, reason in ((0.0, "tried, rejected for 60 s"), (4.9, "rejected for 56 s")):
+    for passed, reason in ((0.0, "rejected for 60 s"), (4.9, "rejected for 56 s")):
         house.clock.now += passed
         answer = await house.call(protocol, "text")
         assert (answer.status, house.used(protocol)) == (503, [1])
@@ -163,7 +163,7 @@ async def test_where_one_key_is_limited_the_rejected_ones_do_not_count(house: Ho
     house.vendor.script_key(second, limited(40))
     answer = await house.call("chat", "text")
     assert (answer.status, answer.headers["retry-after"]) == (429, "40")
-    assert "vendor#1: tried, rejected" in answer.error["message"]
+    assert "vendor#1: rejected" in answer.error["message"]
 
 
 @BOTH
@@ -184,8 +184,8 @@ async def test_after_the_wait_each_key_is_asked_at_most_once_more(house: House) 
     house.vendor.script_key(second, limited(2))
     house.vendor.script_key(third, Reply(500))
     answer = await house.call("chat", "text")
-    assert (answer.status, house.used("chat")) == (429, [1, 2, 3, 2])
-    assert house.clock.slept == [pytest.approx(2, abs=0.01)]
+    assert (answer.status, house.used("chat")) == (500, [1, 2, 3, 2, 3])  # a fault may be over sooner than a limit
+    assert house.clock.slept == [pytest.approx(2, abs=0.01), pytest.approx(0.5, abs=0.101)]
 
 
 async def test_a_limit_of_an_earlier_request_is_waited_for_too(house: House) -> None:
@@ -259,7 +259,7 @@ async def test_a_refused_connection_is_tried_with_each_key_and_is_a_bad_gateway(
     await house.furnish(keys=2, base=base)
     answer = await house.call("chat", "text")
     assert (answer.status, attempts(answer), len(house.clock.slept)) == (502, 4, 1)
-    assert answer.error == {"message": "upstream: the connection was refused", "type": "server_error", "param": None,
+    assert answer.error == {"message": "vendor: the connection was refused", "type": "server_error", "param": None,
                             "code": "connect"}
     assert base.rpartition(":")[2] not in answer.body.decode()
 
@@ -389,3 +389,16 @@ async def test_without_a_session_the_keys_take_turns(house: House) -> None:
     for _ in range(6):
         await house.call("chat", "text")
     assert house.used("chat") == [1, 2, 3, 1, 2, 3]
+
+
+async def test_a_pin_that_is_no_label_is_told_cut(house: House) -> None:
+    sent = {"x-rotator-credential": "x" * 100}
+    answer = await house.ask("chat", house.body("chat", "text"), headers=sent)
+    assert f"labelled {'x' * 80!r}" in answer.error["message"]
+
+
+async def test_the_pauses_before_the_same_key_double_up_to_five_seconds(house: House) -> None:
+    await house.furnish(config={"retry": {"same_key": 5}})
+    answer = await house.call("chat", house.play(Reply(500)))
+    assert (answer.status, attempts(answer)) == (500, 6)
+    assert house.clock.slept == [pytest.approx(seconds, rel=0.2) for seconds in (0.5, 1, 2, 4, 5)]

@@ -212,6 +212,14 @@ def test_a_meter_says_the_same_however_frames_are_grouped(cuts: set[int]) -> Non
     assert one.trailer() == b""
 
 
+def test_after_the_first_output_mere_deltas_are_counted_and_not_read() -> None:
+    one = meter()
+    plain = CHAT_FRAMES[1]
+    unreadable = plain.replace(b"}]}", b"broken")
+    for block, outputs in ((plain, 1), (plain, 2), (plain * 3, 5), (unreadable, 6), (plain + unreadable, 8)):
+        assert (one.feed(block), one.signals.outputs) == (len(block), outputs)
+
+
 VISIBLE = [
     {"content": "x"},
     {"content": " "},
@@ -296,12 +304,16 @@ def test_an_error_frame_is_kept_back(behind: bool, named: bytes) -> None:
     ({"error": {"message": "m", "code": "402"}}, K.BILLING),
     ({"error": {"message": "m", "code": "invalid_api_key"}}, K.AUTH),
     ({"error": {"message": "m", "code": 7}}, K.SERVER),
+    ({"error": {"message": "m", "code": 399}}, K.SERVER),
+    ({"error": {"message": "m", "code": 600}}, K.SERVER),
     ({"error": "text", "choices": []}, K.SERVER),
 ])
 def test_an_error_with_status_200(body: Any, kind: ErrorKind) -> None:
     one = meter()
     one.whole(body)
     assert (one.signals.error.kind, one.signals.error.status) == (kind, STATUS[kind])
+    envelope = {"error": body["error"]} if isinstance(body["error"], dict) else None
+    assert (one.signals.error.envelope, one.signals.error.protocol) == (envelope, "chat")
 
 
 @pytest.mark.parametrize("body", [[], 7, "x", None, {}, {"error": None}, {"error": ""}, {"choices": "odd"}])

@@ -221,6 +221,14 @@ def test_a_meter_says_the_same_however_frames_are_grouped(cuts: set[int]) -> Non
     assert one.trailer() == b""
 
 
+def test_after_the_first_output_mere_deltas_are_counted_and_not_read() -> None:
+    one = meter()
+    plain = MESSAGES_FRAMES[2]
+    unreadable = plain.replace(b'"}}', b"broken")
+    for block, outputs in ((plain, 1), (plain, 2), (plain * 3, 5), (unreadable, 6), (plain + unreadable, 8)):
+        assert (one.feed(block), one.signals.outputs) == (len(block), outputs)
+
+
 VISIBLE = [
     delta(type="text_delta", text="x"),
     delta(type="text_delta", text=" "),

@@ -99,17 +99,17 @@ def test_the_explicit_profile_then_the_clients_then_the_default(model: str, prot
 @pytest.mark.parametrize(
     ("model", "words"),
     [
-        ("nothing", ["write provider/model", "alpha, beta, both, my-llm, two"]),
+        ("nothing", ["write alpha/nothing or beta/nothing or both/nothing or my-llm/nothing"]),
         ("shared", ["several providers list it (alpha, beta)"]),
-        ("lonely", ["write provider/model"]),
-        ("idle/lonely", ["provider 'idle' has no key", "IDLE_API_KEY"]),
+        ("lonely", ["write alpha/lonely"]),
+        ("idle/lonely", ["provider 'idle' is not in use", "IDLE_API_KEY"]),
         ("alpah/small", ["no provider is named 'alpah'", "did you mean 'alpha'?"]),
         ("zzz/small", ["no provider is named 'zzz'"]),
         ("alpha:gemini/small", ["has no profile 'gemini' (it has: chat)"]),
         ("alpha:CHAT/small", ["has no profile 'CHAT'"]),
         ("/small", ["no provider is named ''"]),
         (":chat/small", ["no provider is named"]),
-        ("gpt:free", ["write provider/model"]),
+        ("gpt:free", ["write alpha/gpt:free"]),
     ],
 )
 def test_names_that_lead_nowhere(model: str, words: list[str]) -> None:
@@ -217,7 +217,7 @@ def test_a_route_to_a_provider_without_a_key_tells_so() -> None:
 
 
 def test_without_any_key() -> None:
-    with pytest.raises(Refused, match="configured providers: none"):
+    with pytest.raises(Refused, match="write provider/model"):
         Router(PROVIDERS, (), ()).resolve("small", "chat")
 
 
@@ -230,3 +230,15 @@ def test_what_is_remembered_is_right_and_bounded() -> None:
         with pytest.raises(Refused):
             one.resolve("shared", "chat")
     assert len(one._known) <= KNOWN_LIMIT
+
+
+def test_what_was_found_is_remembered_beside_other_names() -> None:
+    one = router()
+    found = one.resolve("both/a", "chat")
+    assert one.resolve("both/b", "chat") != found
+    assert one.resolve("both/a", "chat") is found
+
+
+def test_the_missing_key_is_named_as_a_variable() -> None:
+    with pytest.raises(Refused, match=r"\bMY_LLM_API_KEY\b"):
+        Router(PROVIDERS, ("alpha",), ()).resolve("my-llm/x", "chat")

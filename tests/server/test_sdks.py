@@ -277,7 +277,7 @@ async def test_the_sdks_do_not_retry_what_cannot_help(demo: House) -> None:
         for step in hopeless:
             demo.proxy.core.lines.flush()
             before = demo.proxy.lines.getvalue().count("\n")
-            with pytest.raises(openai.APIStatusError, match="rejected|limited"):
+            with pytest.raises(openai.APIStatusError, match="rejected|cooldown"):
                 await chat.chat.completions.create(model=f"vendor/{demo.play(step)}", messages=PROMPT)
             demo.proxy.core.lines.flush()
             assert demo.proxy.lines.getvalue().count("\n") == before + 1

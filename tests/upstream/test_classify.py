@@ -201,6 +201,27 @@ def test_who_is_to_blame_by_kind() -> None:
     assert found == BLAMES
 
 
+#: What is not asked of an answer above: what it is about, and the word for it.
+MEANT = {
+    "bad_request": ("request", "bad_request"),
+    "context_too_long": ("request", "bad_request"),
+    "not_found": ("request", "not_found"),
+    "not_implemented": ("request", "not_implemented"),
+    "timeout_client": ("provider", "timeout"),
+    "upstream_timeout": ("provider", "timeout"),
+    "bad_gateway": ("provider", "bad_gateway"),
+    "conflict": ("provider", "conflict"),
+    "cancelled": ("provider", "cancelled"),
+    "server": ("provider", "server_error"),
+}
+
+
+@pytest.mark.parametrize("kind", MEANT)
+def test_what_an_error_is_about_by_kind(kind: str) -> None:
+    verdict = TABLE[ErrorKind(kind)]
+    assert (verdict.scope, verdict.reason) == MEANT[kind]
+
+
 def test_a_quota_that_resets_is_a_limit_with_a_time() -> None:
     verdict = judged("chat", 429, chat("insufficient_quota"), {"retry-after": "3600"})
     assert meaning(verdict) == ("credential", "model", "quota") and verdict.retry_after_seconds == 3_600

@@ -259,6 +259,8 @@ TEXTS = {
     "entry in 5s": None,
     "": None,
     "x" * 2_000 + " retry in 5s": None,
+    " " * 1_989 + "retry in 5s": 5,
+    " " * 1_990 + "retry in 5s": None,
 }
 
 
