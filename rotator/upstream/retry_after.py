@@ -70,7 +70,7 @@ def http_date(value: str, now: float) -> float | None:
 def rfc3339(value: str, now: float) -> float | None:
     """Seconds until an RFC 3339 time (``<vendor>-ratelimit-<kind>-reset``); 0 for the past, None if it is none."""
     try:
-        at = datetime.fromisoformat(value.replace("Z", "+00:00"))
+        at = datetime.fromisoformat(value)
         return capped(max(0.0, at.timestamp() - now)) if at.tzinfo else None
     except (ValueError, OverflowError):
         return None

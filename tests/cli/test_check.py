@@ -97,3 +97,25 @@ def test_what_is_odd_but_no_mistake_is_a_warning(tmp_path: Path) -> None:
     told = [line for line in done.stderr.splitlines() if "broken.py" in line]
     assert len(told) == 1 and "SyntaxError" in told[0], done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_what_would_fail_at_the_first_request_is_told_now(tmp_path: Path) -> None:
+    (tmp_path / "rotator.yaml").write_text("routes: {fast: nowhere/small}\n", encoding="utf-8")
+    (tmp_path / ".env").write_text("MODEL_ROUTE_BEST=opnai/x\nGROQ_API_KEY=...\n", encoding="utf-8")
+    env = {"OPENAI_API_KEY": "key-number-one", "OPENAI_PROXY_URL": "socks5://user:planted@x:1", "SSL_CERT_FILE": "none"}
+    done = run("check", cwd=tmp_path, env=env)
+    assert (done.returncode, done.stdout) == (2, "")
+    for expected in (
+        "rotator: rotator.yaml: routes.fast: no provider 'nowhere'",
+        "rotator: .env: MODEL_ROUTE_BEST: no provider 'opnai' (did you mean openai?)",
+        "rotator: .env: GROQ_API_KEY: is a placeholder, not a key",
+        "rotator: environment: OPENAI_PROXY_URL: expected http://host:port",
+        "rotator: environment: SSL_CERT_FILE: cannot be used as a file of certificates (No such file or directory)",
+    ):
+        assert expected in done.stderr.splitlines(), done.stderr
+    assert "planted" not in done.stderr and "Traceback" not in done.stderr
+
+
+def test_keys_of_the_stand_in_are_not_read(tmp_path: Path) -> None:
+    done = run("check", cwd=tmp_path, env={"OPENAI_API_KEY": "key-number-one", "DEMO_API_KEY": "key-number-two"})
+    assert done.returncode == 0 and "providers openai (1 key)\n" in done.stdout

@@ -210,7 +210,8 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
         port = taken.getsockname()[1]
         done = run("serve", "--port", str(port), cwd=tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"rotator: cannot listen on 127.0.0.1:{port}: Address already in use; --port {port + 1} takes another\n"
+    hint = f"--port {port + 1} takes another"
+    assert done.stderr == f"rotator: cannot listen on 127.0.0.1:{port}: Address already in use; {hint}\n"
 
 
 @pytest.mark.incident(9)
