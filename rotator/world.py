@@ -195,7 +195,10 @@ def _check_routes(settings: Settings, providers: Mapping[str, Provider], problem
         name = route.target.partition("/")[0].partition(":")[0].lower()
         if name not in providers:
             origin = settings.origin(f"routes.{route.pattern}")
-            where, _, key = origin.name.partition(": ") if origin.source == "file" else (origin.source, "", origin.name)
+            if origin.source == "file":
+                where, _, key = origin.name.partition(": ")
+            else:
+                where, key = settings.environment[origin.name].origin, origin.name
             problems.append(Problem(where, key, unknown(f"provider {name!r}", name, providers)))
 
 

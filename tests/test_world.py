@@ -269,3 +269,59 @@ def test_a_generation_cannot_be_changed(build: Builder) -> None:
             mapping["x"] = None  # type: ignore[index]
     with pytest.raises(AttributeError):
         world.generation = 8  # type: ignore[misc]
+
+
+# What would fail at the first request.
+
+KEY = {"OPENAI_API_KEY": "key-one"}
+
+
+@pytest.mark.parametrize("kind", ["missing", "no PEM", "empty", "folder"])
+def test_certificates_that_cannot_be_used(build: Builder, kind: str) -> None:
+    path = build.cwd / "authorities.pem"
+    if kind == "folder":
+        path.mkdir()
+    elif kind != "missing":
+        path.write_text("" if kind == "empty" else "no certificate\n", encoding="utf-8")
+    (problem,) = build.refused({**KEY, "SSL_CERT_FILE": str(path)})
+    assert problem.startswith("environment: SSL_CERT_FILE: cannot be used as a file of certificates (")
+
+
+@pytest.mark.parametrize("proxy", ["socks5://proxy.example:1080", "foo", "proxy.example:3128", "http://", "http://[x"])
+def test_an_outgoing_proxy_that_cannot_be_used(build: Builder, proxy: str) -> None:
+    assert build.refused({**KEY, "OPENAI_PROXY_URL": proxy}) == [
+        "environment: OPENAI_PROXY_URL: expected http://host:port"
+    ]
+
+
+def test_a_route_to_a_provider_that_does_not_exist(build: Builder) -> None:
+    told = build.refused({**KEY, "MODEL_ROUTE_FAST": "opnai/x"}, "routes: {slow: nowhere/y, fine: openai/z}")
+    assert sorted(told) == [
+        "environment: MODEL_ROUTE_FAST: unknown provider 'opnai' (did you mean openai?)",
+        "rotator.yaml: routes.slow: unknown provider 'nowhere'",
+    ]
+
+
+def test_one_label_for_keys_of_two_providers(build: Builder) -> None:
+    environ = {**KEY, "OPENAI_API_KEY_LABEL": "team", "GROQ_API_KEY": "key-two", "GROQ_API_KEY_LABEL": "team"}
+    (problem,) = build.refused(environ)
+    assert "'team'" in problem and "groq" in problem and "openai" in problem
+
+
+@pytest.mark.parametrize("key", ["...", "sk-...", "your-api-key", "YOUR_API_KEY", "<your-api-key>", "changeme"])
+def test_a_placeholder_is_no_key(build: Builder, key: str) -> None:
+    assert build.refused({"OPENAI_API_KEY_2": key}) == [
+        "environment: OPENAI_API_KEY_2: is a placeholder, not a key"
+    ]
+
+
+def test_nobody_brings_keys_for_the_stand_in(build: Builder) -> None:
+    environ = {**KEY, "DEMO_API_KEY": "key-two"}
+    world = build(environ)
+    assert labels(world) == {"openai": ["openai#0"]}
+    with pytest.raises(Refused, match="start with --demo") as refused:
+        world.router.resolve("demo/x", "chat")
+    assert refused.value.error.status == 404 and "DEMO_API_KEY" not in refused.value.error.message
+    demo = build(environ, demo=True).credentials["demo"]
+    assert [key.label for key in demo] == ["demo#1", "demo#2"]
+    assert Secret("key-two") not in [key.secret for key in demo]

@@ -65,8 +65,8 @@ class ChatMeter:
             signals.outputs += deltas
             return len(block)
         for piece, start, end in pieces(block):
-            if signals.visible and _deltas(piece):
-                signals.outputs += 1
+            if signals.visible and (deltas := _deltas(piece)):
+                signals.outputs += deltas
                 continue
             for frame in frames(piece):
                 self._frame(frame)

@@ -16,8 +16,14 @@ class Listener:
     """Serves one ASGI app. Everything runs in uvicorn's own request tasks, so there is no task to supervise here."""
 
     def __init__(self, app: Any) -> None:
+        self._app = app
+        self._server = self._fresh()
+        self._socket: socket.socket | None = None
+
+    def _fresh(self) -> uvicorn.Server:
+        """uvicorn's objects serve one life each."""
         config = uvicorn.Config(
-            app,
+            self._app,
             interface="asgi3",
             http="auto",
             ws="none",
@@ -28,8 +34,7 @@ class Listener:
             server_header=False,
             date_header=False,
         )
-        self._server = uvicorn.Server(config)
-        self._socket: socket.socket | None = None
+        return uvicorn.Server(config)
 
     @property
     def port(self) -> int:
@@ -40,7 +45,8 @@ class Listener:
         return port
 
     async def start(self) -> None:
-        """Listen; from the return on connections are accepted."""
+        """Listen; from the return on connections are accepted.  May be called again after `aclose`."""
+        self._server = self._fresh()
         # asyncio switches Nagle's delay (40 ms between head and body) off only where the protocol is named.
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self._socket.bind(("127.0.0.1", 0))

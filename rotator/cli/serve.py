@@ -45,7 +45,11 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"rotator: cannot listen on {server.host}:{server.port}: {reason}{hint}", file=sys.stderr)
         return 1
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_serve(world, flags, bound))
+        try:
+            runner.run(_serve(world, flags, bound))
+        except OSError as error:
+            print(f"rotator: cannot serve: {error.strerror or error}", file=sys.stderr)
+            return 1
     return 0
 
 

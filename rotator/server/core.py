@@ -60,7 +60,7 @@ class Core:
         self.idle = asyncio.Event()
         self._gate = Gate(world.settings.client_keys)
         self._started: dict[str, Provider] = {}
-        self._leaving: list[Provider] = []
+        self.leaving: list[Provider] = []
         self._numbers = itertools.count(1)
         self._prefix = secrets.token_hex(4)
 
@@ -105,15 +105,18 @@ class Core:
         self._gate = Gate(world.settings.client_keys)
         self.runtime = Runtime(world.protocols, fetcher(self.transport, world.proxies))
         self.transport.settings = _transport_settings(world)
+        for provider in [one for one in self.leaving if one.name in world.credentials]:
+            self.leaving.remove(provider)  # back before it was closed
+            self._started[provider.name] = provider
         await self._start_providers()
         for name in [name for name in self._started if name not in world.credentials]:
-            self._leaving.append(self._started.pop(name))
-        await self._close_leaving()
+            self.leaving.append(self._started.pop(name))
+        await self.close_leaving()
 
-    async def _close_leaving(self) -> None:
+    async def close_leaving(self) -> None:
         """Close providers that nothing is configured for any more, once no request is left that may use them."""
-        while self._leaving and not self.running:
-            provider = self._leaving.pop()
+        while self.leaving and not self.running:
+            provider = self.leaving.pop()
             with contain(f"closing provider {provider.name}"):
                 await provider.aclose()
 
@@ -144,10 +147,10 @@ class Core:
     async def shutdown(self) -> None:
         """Close what startup opened, also after a start that failed half-way."""
         self.stopping = True
-        self._leaving += self._started.values()
+        self.leaving += self._started.values()
         self._started.clear()
         self.running.clear()
-        await self._close_leaving()
+        await self.close_leaving()
         await self.transport.aclose()
         self.lines.flush()
         if self.lines.dropped:

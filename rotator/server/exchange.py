@@ -88,6 +88,8 @@ class Running:
                 if self.shown:
                     await stream.drain()
                 stream.close()
+            if self.core.leaving:
+                await self.core.close_leaving()
 
     async def _serve(self, receive: Receive) -> None:
         headers = header_map(self.scope["headers"])

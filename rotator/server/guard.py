@@ -58,7 +58,11 @@ class GuardedProtocol(HttpToolsProtocol):
         self._extensions.clear()  # a request's scope refers to us: no reference cycle is left behind
 
     def data_received(self, data: bytes) -> None:
+        if self._in_body and not self.whole:
+            self._head_bytes += len(data)  # body puts it back to 0: what remains is a trailer without an end
         super().data_received(data)
+        if self._in_body and not self.whole and self._head_bytes > self.header_bytes + len(data):
+            self.transport.close()
         if self._head_since is None or self.transport.is_closing():
             return
         self._head_bytes += len(data)
@@ -87,6 +91,10 @@ class GuardedProtocol(HttpToolsProtocol):
         self._in_body = True
         self.whole = False
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._head_bytes = 0
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         self.whole = True

@@ -94,6 +94,7 @@ class RequestLines:
         self._idle = threading.Event()
         self._idle.set()
         self._thread: threading.Thread | None = None
+        self._writing = 0
 
     def add(self, record: RequestRecord, milliseconds: float) -> None:
         """Keep a finished request for the next write; its text is made then."""
@@ -119,6 +120,7 @@ class RequestLines:
         batch, self._pending = self._pending, []
         if batch:
             self._idle.clear()
+            self._writing = len(batch)
             self._batches.put(batch)
 
     def flush(self) -> None:
@@ -129,7 +131,7 @@ class RequestLines:
         if self._idle.wait(LAST_SECONDS):
             self._hand_over()
         if not self._idle.wait(LAST_SECONDS):
-            self.dropped += len(self._pending)
+            self.dropped += len(self._pending) + self._writing
 
     def _work(self) -> None:
         while True:
@@ -139,6 +141,7 @@ class RequestLines:
             except (OSError, ValueError):
                 self.dropped += len(batch)
             finally:
+                self._writing = 0
                 self._idle.set()
 
     def _write(self, text: str) -> None:

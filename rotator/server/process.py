@@ -138,6 +138,8 @@ class Process:
             serving.add_done_callback(self._over)
             self._spawn("watch", self._watch)
             await self._listener.listening.wait()
+            if serving.done():
+                serving.result()
             try:
                 yield address(self.bound)
             finally:

@@ -106,8 +106,8 @@ def test_what_would_fail_at_the_first_request_is_told_now(tmp_path: Path) -> Non
     done = run("check", cwd=tmp_path, env=env)
     assert (done.returncode, done.stdout) == (2, "")
     for expected in (
-        "rotator: rotator.yaml: routes.fast: no provider 'nowhere'",
-        "rotator: .env: MODEL_ROUTE_BEST: no provider 'opnai' (did you mean openai?)",
+        "rotator: rotator.yaml: routes.fast: unknown provider 'nowhere'",
+        "rotator: .env: MODEL_ROUTE_BEST: unknown provider 'opnai' (did you mean openai?)",
         "rotator: .env: GROQ_API_KEY: is a placeholder, not a key",
         "rotator: environment: OPENAI_PROXY_URL: expected http://host:port",
         "rotator: environment: SSL_CERT_FILE: cannot be used as a file of certificates (No such file or directory)",

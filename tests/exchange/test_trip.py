@@ -10,6 +10,7 @@ from tests.proxy import make_world, serving
 from tests.upstreams import (
     CHAT_FRAMES,
     FRAMES,
+    JSON,
     PROVIDERS,
     SSE,
     Answer,
@@ -402,3 +403,82 @@ async def test_the_pauses_before_the_same_key_double_up_to_five_seconds(house: H
     answer = await house.call("chat", house.play(Reply(500)))
     assert (answer.status, attempts(answer)) == (500, 6)
     assert house.clock.slept == [pytest.approx(seconds, rel=0.2) for seconds in (0.5, 1, 2, 4, 5)]
+
+
+@BOTH
+@pytest.mark.parametrize("faulty", [1, 2])
+async def test_a_fault_is_told_rather_than_another_keys_long_limit(house: House, protocol: str, faulty: int) -> None:
+    """Whichever came first: a client that waits an hour for the limited key would miss that the other may be back."""
+    await house.furnish(keys=2)
+    for number, key in enumerate(house.keys[PROVIDERS[protocol]], 1):
+        step = Reply(500, body={"error": {"message": "broken"}}) if number == faulty else limited(3600)
+        house.vendor.script_key(key, step)
+    answer = await house.call(protocol, "text")
+    assert (answer.status, answer.error["message"], "retry-after" in answer.headers) == (500, "broken", False)
+    assert house.used(protocol) == [1, 2, faulty] and len(house.clock.slept) == 1
+
+
+class Pace:
+    """A gate that opens by itself every little while."""
+
+    async def take(self) -> None:
+        await asyncio.sleep(0.03)
+
+
+PING = b": still there\n\n"
+SHORT = {"connect": 0.02, "read_streaming": 0.25}
+
+
+async def test_a_vendor_that_pings_before_its_first_output_is_not_silent(house: House) -> None:
+    """Longer than connecting and silence may take together; each gap is shorter."""
+    await house.furnish(config={"timeouts": SHORT})
+    body = house.body("chat", house.play(Raw(200, SSE, [*[PING] * 12, b"".join(CHAT_FRAMES)], Pace())), stream=True)
+    answer = await house.ask("chat", body)
+    assert (answer.status, attempts(answer)) == (200, 1)
+    assert answer.body == PING * 12 + b"".join(CHAT_FRAMES)
+
+
+@pytest.mark.parametrize("bound", ["global", "stream_ttfb"])
+async def test_pings_do_not_keep_a_request_alive_for_ever(house: House, bound: str) -> None:
+    await house.furnish(config={"timeouts": {**SHORT, bound: 0.1}, "retry": {"same_key": 0}})
+    answer = await house.call("chat", house.play(Raw(200, SSE, [PING] * 1_000, Pace())), stream=True)
+    assert (answer.status, attempts(answer), answer.error["code"]) == (504, 1, "read_timeout")
+    await house.vendor.requests[-1].ended.wait()
+    assert house.vendor.requests[-1].outcome == "peer_gone"
+
+
+@BOTH
+@WAYS
+@pytest.mark.parametrize("status", [600, 999])
+async def test_a_status_that_is_none_is_a_bad_gateway(house: House, protocol: str, stream: bool, status: int) -> None:
+    own = b'{"error":{"message":"odd","type":"t"}}'
+    raw = b"HTTP/1.1 %d Odd\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (status, len(own), own)
+    async with canned(Canned(raw=raw)) as server:
+        await house.furnish(base=server.url, config={"retry": {"same_key": 0}})
+        answer = await house.call(protocol, "text", stream=stream)
+    assert answer.status == 502 and answer.error["message"]
+
+
+@pytest.mark.parametrize("digits", [25, 400, 5_000])
+@pytest.mark.parametrize("status", [200, 400, 500])
+@WAYS
+async def test_a_code_of_many_digits_is_an_honest_error(house: House, digits: int, status: int, stream: bool) -> None:
+    error = b'{"error":{"message":"odd","code":' + b"7" * digits + b"}}"
+    event = b"data: " + error + b"\n\n"
+    step = Raw(status, SSE, [event]) if stream and status == 200 else Raw(status, JSON, [error])
+    await house.furnish(config={"retry": {"same_key": 0}})
+    answer = await house.call("chat", house.play(step), stream=stream)
+    assert answer.status == {200: answer.status, 400: 400, 500: 500}[status]
+    assert answer.status >= 400 or answer.body.count(b'"error"') == 2  # behind the vendor's frame: ours
+    assert b"internal_error" not in answer.body
+
+
+@WAYS
+async def test_a_moderated_prompt_is_the_clients_fault(house: House, stream: bool) -> None:
+    """OpenRouter answers 403, which is about a key elsewhere."""
+    await house.furnish(keys=2)
+    metadata = {"reasons": ["x"], "flagged_input": "y"}
+    body = {"error": {"code": 403, "message": "flagged", "metadata": metadata}}
+    answer = await house.call("chat", house.play(Reply(403, body=body)), stream=stream)
+    assert (answer.status, attempts(answer), answer.json) == (403, 1, body)
+    assert house.reasons("chat", "text") == [[], []] and house.clock.slept == []

@@ -379,3 +379,76 @@ def test_the_rest_of_the_adapter() -> None:
     )
     assert CHAT.fallback and not CHAT.recognises({"authorization": "Bearer x"})
     assert CHAT.peek(call(CHAT.example("a/m"))) == Envelope("a/m", True)
+
+
+FLAGGED = {"code": 403, "message": "flagged", "metadata": {"reasons": ["x"], "flagged_input": "y"}}
+
+
+@pytest.mark.parametrize(("more", "kind"), [
+    ({}, K.BAD_REQUEST),
+    ({"metadata": {"reasons": []}}, K.BAD_REQUEST),
+    ({"metadata": {"flagged_input": None}}, K.BAD_REQUEST),
+    ({"metadata": {"provider_name": "x"}}, K.PERMISSION),
+    ({"metadata": ["reasons"]}, K.PERMISSION),
+    ({"metadata": None}, K.PERMISSION),
+])
+def test_moderation_is_about_the_content(more: dict[str, Any], kind: ErrorKind) -> None:
+    body = {"error": {**FLAGGED, **more}}
+    error = CHAT.read_error(403, {}, json.dumps(body).encode())
+    assert (error.kind, error.status, json.loads(CHAT.refuse(error).body)) == (kind, 403, body)
+    one = meter()
+    one.feed(frame(body))
+    assert (one.signals.error.kind, one.signals.error.status) == (kind, STATUS[kind])
+
+
+@pytest.mark.parametrize("digits", [20, 400, 4_299, 4_301, 5_000])
+def test_a_code_of_many_digits(digits: int) -> None:
+    """Python neither reads nor writes integers of more than 4,300 digits."""
+    data = b'{"error":{"message":"odd","code":' + b"7" * digits + b"}}"
+    error = CHAT.read_error(400, {"content-type": "application/json"}, data)
+    assert (error.kind, error.status, len(error.code or "") <= 200) == (K.BAD_REQUEST, 400, True)
+    assert json.loads(CHAT.refuse(error).body, parse_int=str)["error"]["message"] == error.message
+    one = meter()
+    assert one.feed(b"data: " + data + b"\n\n") in (0, len(data) + 8)
+    told = one.signals.error or error_of(K.BAD_GATEWAY, "cut")
+    assert (one.signals.visible, told.kind) in ((False, K.SERVER), (True, K.BAD_GATEWAY))
+    assert one.fail(told).startswith(b'data: {"error":')
+
+
+def chosen(*finishes: str | None, **more: Any) -> bytes:
+    """A frame with so many choices that all say something."""
+    choices = [{"index": at, "delta": {"content": "x"}, "finish_reason": end} for at, end in enumerate(finishes)]
+    return b"data: " + json.dumps({"choices": choices, **more}, separators=(",", ":")).encode() + b"\n\n"
+
+
+TWO_AND_TWO = chosen(None, None) + chosen("stop", "stop")
+TOLD = {"prompt_tokens": 7, "completion_tokens": 2}
+
+
+@pytest.mark.parametrize(("block", "finish", "ended", "usage", "outputs"), [
+    (TWO_AND_TWO, "stop", False, None, 4),
+    (TWO_AND_TWO + b"data: [DONE]\n\n", "stop", True, "estimated", 4),
+    (chosen(None, None) + b"data: [DONE]\n\n", None, True, "estimated", 2),
+    (chosen("stop", None), "stop", False, None, 2),
+    (chosen(None, "stop"), "stop", False, None, 2),
+    (chosen(None, usage=TOLD), None, False, "vendor", 1),
+    (chosen(None, None) + frame({"choices": [], "usage": TOLD}), None, False, "vendor", 2),
+    (chosen(None, usage=None) + chosen(None, usage=TOLD), None, False, "vendor", 2),
+    (chosen(None, usage=None) * 2, None, False, None, 2),
+    (chosen(None, None) + frame({"error": {"message": "m"}}), None, False, None, 2),
+])
+@pytest.mark.parametrize("ends", [b"\n", b"\r\n"])
+def test_what_is_not_read_matters_nowhere(
+    block: bytes, finish: str | None, ended: bool, usage: str | None, outputs: int, ends: bytes
+) -> None:
+    """After the first output, where blocks of mere deltas are only counted."""
+    one = meter()
+    one.feed(delta(content="first"))
+    block = block.replace(b"\n", ends)
+    passed = one.feed(block)
+    signals = one.signals
+    assert passed == (len(block) if b'"error"' not in block else block.index(b"data:", 5))
+    assert (signals.finish, signals.ended, signals.error is not None) == (finish, ended, b'"error"' in block)
+    assert (signals.usage.source if signals.usage else None, signals.outputs) == (usage, outputs + 1)
+    if usage == "vendor":
+        assert signals.usage == Usage(7, 0, 0, 2, 0)

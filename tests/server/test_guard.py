@@ -152,3 +152,30 @@ async def test_raw_http_of_every_hostile_kind(demo: Proxy) -> None:
             problems.append(f"{what} smuggled")
     problems += [f"{name}: deviates no more" for name in DEVIATIONS.keys() - deviating]
     assert not problems, "\n".join(problems)
+
+
+def with_trailers(trailers: bytes, **headers: str) -> bytes:
+    """A request in one chunk, and what stands behind that."""
+    body = json.dumps(chat("demo/text")).encode()
+    head = request("POST", "/v1/chat/completions", {"transfer-encoding": "chunked", **headers})
+    return head + b"%x\r\n%b\r\n0\r\n" % (len(body), body) + trailers
+
+
+async def test_a_trailer_changes_no_request(demo: Proxy) -> None:
+    """As headers the same lines count."""
+    assert parsed(await exchange(demo.url, with_trailers(b"\r\n", origin="http://evil.example"))).status == 403
+    for trailer in (b"origin: http://evil.example", b"x-rotator-credential: nobody", b"x-rotator-require: none"):
+        assert parsed(await exchange(demo.url, with_trailers(trailer + b"\r\n\r\n"))).status == 200
+
+
+@pytest.mark.parametrize(("count", "passes"), [(40, True), (41, True), (200, False), (20_000, False)])
+async def test_trailers_have_the_limit_of_a_head(small: Proxy, count: int, passes: bool) -> None:
+    trailers = b"".join(b"x-%06d: %010d\r\n" % (number, number) for number in range(count))
+    received = await exchange(small.url, with_trailers(trailers + b"\r\n"))
+    assert received[:12] == (b"HTTP/1.1 200" if passes else b"")
+
+
+async def test_one_trailer_without_an_end_is_not_kept(demo: Proxy) -> None:
+    """The body's own deadline would tell 408 later; until then nothing may collect."""
+    received = await exchange(demo.url, with_trailers(b"x: " + b"x" * 2_000_000))
+    assert b"408" not in received

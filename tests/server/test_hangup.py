@@ -13,7 +13,7 @@ import pytest
 from rotator.server.hangup import HangupWatch
 from tests.asking import HANG_SECONDS, chat, request, until
 from tests.proxy import make_world, serving
-from tests.upstreams import Gate, Play
+from tests.upstreams import CHAT_FRAMES, SSE, Gate, Play, Raw
 
 
 @dataclass
@@ -148,3 +148,40 @@ async def test_a_client_that_leaves_in_the_middle_of_its_body(tmp_path: Path, ve
         proxy.core.lines.flush()
     assert not vendor.requests
     assert "499" in proxy.lines.getvalue() and "client gone" in proxy.lines.getvalue()
+
+
+@pytest.mark.parametrize("drained", [False, True])
+@pytest.mark.parametrize("streaming", [True, False])
+async def test_the_second_request_of_a_connection_is_watched_too(
+    tmp_path: Path, vendor: Any, drained: bool, streaming: bool
+) -> None:
+    """Also while the first one's vendor still keeps its body open behind the answer, and after that has ended."""
+    body, second = Gate(), Gate()
+    body.release(len(CHAT_FRAMES))
+    vendor.script("text", Raw(200, SSE, [*CHAT_FRAMES, b": late\n\n"], body), Play("text", gate=second))
+    declared = f"providers: {{mine: {{protocol: chat, base_url: '{vendor.chat_base}'}}}}"
+    async with (
+        serving(make_world({"MINE_API_KEY": "key-of-mine"}, tmp_path, config=declared)) as proxy,
+        asyncio.timeout(HANG_SECONDS),
+    ):
+        place = urlsplit(proxy.url)
+        reader, writer = await asyncio.open_connection(place.hostname, place.port)
+        for number, stream in enumerate((True, streaming), 1):
+            sent = json.dumps(chat("mine/text", stream=stream)).encode()
+            writer.write(request("POST", "/v1/chat/completions", {"connection": "keep-alive"}, sent))
+            if number == 1:
+                await reader.readuntil(b"\r\n0\r\n\r\n")
+            await vendor.arrived(number)
+        assert vendor.requests[0].outcome == "open"
+        if drained:
+            body.open()
+            await vendor.requests[0].ended.wait()
+            await asyncio.sleep(0.01)  # the proxy reads that end
+        writer.close()
+        await vendor.requests[1].ended.wait()
+        assert vendor.requests[1].outcome == "peer_gone"
+        body.open()
+        await until(lambda: not proxy.core.running)
+        proxy.core.lines.flush()
+    first, gone = sorted(proxy.lines.getvalue().splitlines(), key=lambda line: "client gone" in line)
+    assert "client gone" not in first and "client gone" in gone

@@ -1,16 +1,26 @@
 """One line a request, whatever a client puts into it."""
 
+import asyncio
 import io
 import json
-from collections.abc import Callable
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
+from urllib.parse import urlsplit
 
 import pytest
 
 from rotator.exchange.record import RequestRecord, Way
 from rotator.neutral.usage import Usage
 from rotator.server.lines import PENDING_LIMIT, RequestLines, json_line, printable, text_line, tokens
-from tests.asking import ask, chat
+from tests.asking import HANG_SECONDS, ask, chat, parsed, request, until
+from tests.cli.running import environment
 from tests.proxy import make_world, serving
 
 CONTROLS = ["\r\n", "\n", "\x1b[2J", "\u2028", "\u2029", "\x85", "\x00", "\x7f", "\u202e", "\ud83d", "\x0b", "\x1c"]
@@ -103,3 +113,91 @@ async def test_one_line_for_each_request(tmp_path: Path, form: str) -> None:
         told = [json.loads(line) for line in lines]
         assert told[0]["path"] == "/\r\nforged"
         assert (told[-1]["provider"], told[-1]["status"], told[-1]["lane"]) == ("demo", 200, "raw")
+
+
+def full(writing: int) -> bool:
+    """Whether a pipe takes nothing more."""
+    return not select.select([], [writing], [], 0)[1]
+
+
+@contextmanager
+def unread() -> Iterator[tuple[TextIO, TextIO]]:
+    """Both ends of a pipe; what is in it is read when the block ends, so that no writer stays blocked."""
+    reading, writing = os.pipe()
+    with open(reading) as far, open(writing, "w") as out:
+        try:
+            yield far, out
+        finally:
+            os.set_blocking(reading, False)
+
+
+async def test_a_terminal_that_nobody_reads_holds_nothing_up() -> None:
+    with unread() as (far, out):
+        lines = RequestLines(out, as_json=True)
+        for number in range(2_000):
+            lines.add(record(model=f"m{number}"), 1.0)
+        await until(lambda: full(out.fileno()))  # the loop goes on
+        for _ in range(5):
+            lines.add(record(model="late"), 1.0)
+        lines.flush()
+        assert lines.dropped == 2_005  # as far as anybody could know then
+        models = [json.loads(far.readline())["model"] for _ in range(2_000)]
+        assert models == [f"m{number}" for number in range(2_000)]  # who reads again misses none of these
+        lines.flush()
+        assert json.loads(far.readline())["model"] == "late"
+
+
+async def test_lines_beyond_the_limit_are_counted_while_nobody_reads() -> None:
+    with unread() as (far, out):
+        lines = RequestLines(out, as_json=True)
+        for _ in range(2_000):
+            lines.add(record(), 1.0)
+        await until(lambda: full(out.fileno()))
+        for _ in range(PENDING_LIMIT + 7):
+            lines.add(record(), 1.0)
+        assert lines.dropped == 7
+        lines.flush()
+        assert lines.dropped == PENDING_LIMIT + 7 + 2_000  # those in flight too
+        for _ in range(2_000):
+            far.readline()
+
+
+async def test_a_batch_that_is_stuck_at_the_end_is_told() -> None:
+    with unread() as (far, out):
+        lines = RequestLines(out, as_json=True)
+        for _ in range(2_000):
+            lines.add(record(), 1.0)
+        lines.flush()
+        dropped = lines.dropped
+        for _ in range(2_000):
+            far.readline()
+        assert dropped > 0
+
+
+async def test_a_server_whose_output_nobody_reads_goes_on(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "rotator", "serve", "--port", "0"]
+    env = environment({"ROTATOR_LOG": "json"})
+    server = await asyncio.to_thread(
+        subprocess.Popen, command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    with server:
+        assert server.stdout is not None and server.stderr is not None
+        try:
+            told = await asyncio.to_thread(server.stdout.readline)
+            place = urlsplit(told.split()[-1].decode())
+            body = json.dumps(chat("nowhere/" + "m" * 200)).encode()
+            one = request("POST", "/v1/chat/completions", {"connection": "keep-alive"}, body)
+            async with asyncio.timeout(HANG_SECONDS):
+                reader, writer = await asyncio.open_connection(place.hostname, place.port)
+                for _ in range(600):
+                    writer.write(one)
+                    head = await reader.readuntil(b"\r\n\r\n")
+                    assert head.startswith(b"HTTP/1.1 404")
+                    await reader.readexactly(int(parsed(head).headers["content-length"]))
+                writer.close()
+            server.send_signal(signal.SIGINT)
+            assert await asyncio.to_thread(server.wait, HANG_SECONDS) == 0
+            assert len(server.stdout.read()) > 60_000  # the pipe was full
+            assert b"request lines could not be written" in server.stderr.read()
+        finally:
+            server.kill()

@@ -18,6 +18,7 @@ from rotator.server.core import Core
 from rotator.server.process import Process, address, bind, check_bind
 from rotator.world import World
 from tests.asking import HANG_SECONDS, ask, chat, exchange, messages, parsed, request, unready
+from tests.cli.running import run
 from tests.proxy import make_world
 from tests.upstreams import Gate, Play
 
@@ -188,3 +189,46 @@ def test_an_address_can_be_opened() -> None:
         assert address(bound) == f"http://127.0.0.1:{bound.getsockname()[1]}"
     with socket.socket(socket.AF_INET6) as unbound:  # not every machine has an address to bind
         assert address(unbound) == "http://[::]:0"
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 70 + ".example", ".", "no such host"])
+def test_a_host_that_is_no_name(tmp_path: Path, host: str) -> None:
+    with pytest.raises(OSError):
+        bind(host, 0)
+    done = run("serve", "--host", host, cwd=tmp_path, env={"PROXY_API_KEY": "Zk3-long-enough"})
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    [line] = done.stderr.splitlines()
+    assert line.startswith(f"rotator: cannot listen on {host}:8000: ")
+
+
+def taken_later() -> socket.socket:
+    """A socket whose address another one listens on: taken at the last moment."""
+    late = socket.socket()
+    late.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    late.bind(("127.0.0.1", 0))
+    return late
+
+
+def closed() -> socket.socket:
+    bound = bind("127.0.0.1", 0)
+    bound.close()
+    return bound
+
+
+@pytest.mark.parametrize("kind", ["taken", "closed"])
+async def test_a_socket_that_cannot_listen_is_told_and_not_awaited(tmp_path: Path, kind: str) -> None:
+    bound = taken_later() if kind == "taken" else closed()
+    other = socket.socket()
+    if kind == "taken":
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(bound.getsockname())
+        other.listen()
+    told: list[str] = []
+    core = Core(make_world({}, tmp_path), strict=True, out=io.StringIO())
+    process = Process(core, bound, lambda before: before, told.append, signals=False)
+    with other:
+        async with asyncio.timeout(HANG_SECONDS):
+            with pytest.raises(OSError):
+                await process.run()
+    assert bound.fileno() == -1
+    assert not told, "nobody is told an address at which nothing listens"
