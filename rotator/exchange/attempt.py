@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -54,9 +55,13 @@ class Attempt:
         Raises AttemptFailed; settles on cancellation too.
         """
         silence = transport.settings.connect_seconds + transport.idle_seconds(self.envelope.streaming)
+        clock = asyncio.get_running_loop().time
+        ends = clock() + seconds
         try:
-            with Deadline(seconds):
-                reply = await self._send(transport, min(silence, seconds))
+            with Deadline(min(silence, seconds)) as deadline:
+                reply = await self._send(transport)
+                if not reply.arrived:
+                    deadline.extend(ends - clock())
                 return await self._answer(reply)
         except TimeoutError as late:
             silent = failed(ErrorKind.UPSTREAM_TIMEOUT, "upstream: no answer in time", "sent", "read_timeout")
@@ -75,10 +80,8 @@ class Attempt:
         self._settle(Outcome("failed", verdict))
         return AttemptFailed(cause, verdict)
 
-    async def _send(self, transport: Transport, seconds: float) -> Reply:
-        outgoing = self.plan.outgoing(self.call, self.lease.credential, self.envelope.streaming)
-        with Deadline(seconds):
-            reply = await transport.send(outgoing)
+    async def _send(self, transport: Transport) -> Reply:
+        reply = await transport.send(self.plan.outgoing(self.call, self.lease.credential, self.envelope.streaming))
         self.status = reply.status
         return reply
 

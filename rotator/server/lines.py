@@ -90,7 +90,7 @@ class RequestLines:
         self._write_line = json_line if as_json else text_line
         self._pending: list[tuple[RequestRecord, float]] = []
         self._timer: asyncio.TimerHandle | None = None
-        self._batches: SimpleQueue[list[tuple[RequestRecord, float]]] = SimpleQueue()
+        self._batches: SimpleQueue[str] = SimpleQueue()
         self._idle = threading.Event()
         self._idle.set()
         self._thread: threading.Thread | None = None
@@ -121,7 +121,8 @@ class RequestLines:
         if batch:
             self._idle.clear()
             self._writing = len(batch)
-            self._batches.put(batch)
+            # The text is made here: in the thread it would fight the loop for the interpreter.
+            self._batches.put("".join(f"{self._write_line(*entry)}\n" for entry in batch))
 
     def flush(self) -> None:
         """Write what waits, at the end: as long as somebody reads, and not for long otherwise."""
@@ -135,11 +136,11 @@ class RequestLines:
 
     def _work(self) -> None:
         while True:
-            batch = self._batches.get()
+            text = self._batches.get()
             try:
-                self._write("".join(f"{self._write_line(*entry)}\n" for entry in batch))
+                self._write(text)
             except (OSError, ValueError):
-                self.dropped += len(batch)
+                self.dropped += self._writing
             finally:
                 self._writing = 0
                 self._idle.set()

@@ -13,7 +13,7 @@ from typing import Any
 class Deadline:
     """``with Deadline(seconds): await ...``; entered once."""
 
-    __slots__ = ("_expired", "_handle", "_seconds", "_task")
+    __slots__ = ("_expired", "_handle", "_loop", "_seconds", "_task")
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -21,10 +21,16 @@ class Deadline:
         self._task: asyncio.Task[Any] | None = None
 
     def __enter__(self) -> Deadline:
-        loop = asyncio.get_running_loop()
-        self._task = asyncio.current_task(loop)
-        self._handle = loop.call_later(self._seconds, self._expire)
+        self._loop = asyncio.get_running_loop()
+        self._task = asyncio.current_task(self._loop)
+        self._handle = self._loop.call_later(self._seconds, self._expire)
         return self
+
+    def extend(self, seconds: float) -> None:
+        """From now on so long; what has expired stays so."""
+        self._handle.cancel()
+        if not self._expired:
+            self._handle = self._loop.call_later(max(0.0, seconds), self._expire)
 
     def _expire(self) -> None:
         self._expired = True

@@ -195,6 +195,11 @@ class Reply:
         return self._response.headers.get(name, "")
 
     @property
+    def arrived(self) -> bool:
+        """Whether the whole body came with the head: reading it waits for nobody."""
+        return self._decoder is None and self._response.content.is_eof()
+
+    @property
     def at_end(self) -> bool:
         """Whether the whole body has arrived and been read, so that the connection is free again."""
         return self._response.content.at_eof()
