@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from rotator.neutral.error import NeutralError
 from rotator.neutral.secret import Secret
@@ -20,7 +20,6 @@ HeaderPairs = Sequence[tuple[str, str]]
 #: What a call may ask for. ``models`` is only ever asked of an upstream; clients get our own list.
 Operation = Literal["generate", "count_tokens", "models"]
 
-LANES: Final = ("raw", "native", "translate")
 Lane = Literal["raw", "native", "translate"]
 
 

@@ -116,9 +116,7 @@ class Core:
     async def close_leaving(self) -> None:
         """Close providers that nothing is configured for any more, once no request is left that may use them."""
         while self.leaving and not self.running:
-            provider = self.leaving.pop()
-            with contain(f"closing provider {provider.name}"):
-                await provider.aclose()
+            await _close(self.leaving.pop())
 
     def enter(self, request: Endable) -> None:
         """A request begins."""
@@ -147,10 +145,10 @@ class Core:
     async def shutdown(self) -> None:
         """Close what startup opened, also after a start that failed half-way."""
         self.stopping = True
-        self.leaving += self._started.values()
+        for provider in (*self.leaving, *self._started.values()):
+            await _close(provider)
+        self.leaving.clear()
         self._started.clear()
-        self.running.clear()
-        await self.close_leaving()
         await self.transport.aclose()
         self.lines.flush()
         if self.lines.dropped:
@@ -165,6 +163,11 @@ class Core:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {__version__}, generation {self.world.generation}, {len(self.running)} running>"
+
+
+async def _close(provider: Provider) -> None:
+    with contain(f"closing provider {provider.name}"):
+        await provider.aclose()
 
 
 def _transport_settings(world: World) -> TransportSettings:
