@@ -22,6 +22,8 @@ def flags_of(arguments: argparse.Namespace) -> Flags:
         config=arguments.config,
         plugins=tuple(arguments.plugins),
         state=arguments.state,
+        trace=arguments.trace,
+        trace_dir=arguments.trace_dir,
         demo=arguments.demo,
     )
 

@@ -6,6 +6,7 @@ Firm names and defaults: design.md 2.3, 2.4 and 6; sizes: faults.md 1 and 3.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Literal
 
 from rotator.config.reader import setting
@@ -112,6 +113,13 @@ class Timeouts:
     body_seconds: float = setting(
         60.0, key="body", minimum=MOMENT_SECONDS, maximum=DAY_SECONDS, doc="For a client to send a request's body."
     )
+    write_seconds: float = setting(
+        60.0,
+        key="write",
+        minimum=MOMENT_SECONDS,
+        maximum=DAY_SECONDS,
+        doc="In which a client that has an answer waiting takes nothing of it; then its connection is dropped.",
+    )
 
 
 @section("retry")
@@ -131,6 +139,10 @@ class Retry:
         maximum=DAY_SECONDS,
         doc="When every key is out: the longest end of a cooldown that a request waits for, once.",
     )
+    commit: Literal["first_output", "first_byte"] = setting(
+        "first_output",
+        doc="What of a stream the client has seen when no other key is tried any more; `first_byte` holds nothing back.",
+    )
 
 
 @section("limits")
@@ -144,6 +156,12 @@ class Limits:
     event_bytes: int = setting(32 * MIB, minimum=KIB, doc="One event of a stream.")
     hold_back_bytes: int = setting(MIB, minimum=KIB, doc="Of a stream that is held back until output begins.")
     header_bytes: int = setting(64 * KIB, minimum=KIB, doc="The head of a client's request.")
+    concurrent_requests: int = setting(
+        4096, minimum=1, doc="Requests under way at a time; further ones are answered 503 at once."
+    )
+    concurrent_requests_per_client: int | None = setting(
+        None, minimum=1, off=True, doc="The same for each client key."
+    )
 
 
 @section("sessions")
@@ -156,6 +174,29 @@ class Sessions:
         env="TRUSTED_SESSION_ID_FIELDS",
         doc="Headers and body fields, beside the known ones, that hold a conversation's id (`user` for one).",
     )
+
+
+@section("trace")
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What is written down of each request, in files of one JSON object a line."""
+
+    level: Literal["off", "meta", "bounds", "full"] = setting(
+        "off",
+        env="ROTATOR_TRACE",
+        flag="--trace",
+        doc="`meta`: what happened; `bounds`: also what came and went at both ends; `full`: also every step between.",
+    )
+    dir: Path | None = setting(
+        None,
+        env="ROTATOR_TRACE_DIR",
+        flag="--trace-dir",
+        off=True,
+        doc="The folder; off means `trace` under the folder for state.",
+    )
+    body_bytes: int = setting(256 * KIB, minimum=KIB, doc="Of one body, or of one stream; the rest is left out.")
+    file_bytes: int = setting(64 * MIB, minimum=64 * KIB, doc="Of one file; then the next one is begun.")
+    total_bytes: int = setting(1024 * MIB, minimum=MIB, doc="Of all files; then the oldest ones are removed.")
 
 
 variable("ROTATOR_CONFIG", "The configuration file, like `--config`.")

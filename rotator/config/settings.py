@@ -22,6 +22,8 @@ class Flags:
     config: str | Path | None = None
     plugins: tuple[str | Path, ...] = ()
     state: str | Path | None = None
+    trace: str | None = None
+    trace_dir: str | Path | None = None
     demo: bool | None = None
 
 
