@@ -63,6 +63,17 @@ def unreadable(status: int, headers: Mapping[str, str], body: bytes, kind: Error
     return NeutralError(kind, message, status)
 
 
+def no_answer(lacking: str) -> NeutralError:
+    """A whole answer in which there is none; another key may get one.  Source: engine.md 9.6, "Empty 200"."""
+    message = f"upstream: the answer holds no {lacking}"
+    return error_of(ErrorKind.BAD_GATEWAY, message, code="empty_response")
+
+
+def bad_event() -> NeutralError:
+    """An event that is no JSON object: official SDKs raise a decoder's error on it.  Source: faults.md 1, "toxic"."""
+    return error_of(ErrorKind.BAD_GATEWAY, "upstream: an event of the stream is not JSON", code="bad_event")
+
+
 def first_text(values: Iterable[Any]) -> str | None:
     """The first non-empty string among these."""
     return next((found for found in map(text, values) if found), None)

@@ -5,12 +5,16 @@ Everything here is re-exported from the lower floors; docs/plugins.md shows each
 
 from __future__ import annotations
 
+from rotator.config.reader import setting
 from rotator.contracts import (
     Adapter,
     Call,
+    Context,
     Credential,
     Envelope,
+    Handling,
     HeaderPairs,
+    JsonFrame,
     ListedModel,
     Meter,
     Operation,
@@ -24,12 +28,14 @@ from rotator.contracts import (
     SessionHint,
     Signals,
     Verdict,
+    WireRequest,
 )
 from rotator.errors import PluginError, Refused, UpstreamFailed
 from rotator.hookspecs import AttemptSeen, hookimpl
 from rotator.neutral.error import STATUS, ErrorKind, NeutralError, error_of, kind_of_status
 from rotator.neutral.secret import Secret
 from rotator.neutral.usage import Usage
+from rotator.upstream.adapter import WireAdapter
 from rotator.upstream.provider import Declaration, HttpProvider
 from rotator.wire.jsontext import NotJson, dumps, loads
 from rotator.wire.sse import Frame, frames, pieces, write_frame
@@ -39,13 +45,16 @@ __all__ = [
     "Adapter",
     "AttemptSeen",
     "Call",
+    "Context",
     "Credential",
     "Declaration",
     "Envelope",
     "ErrorKind",
     "Frame",
+    "Handling",
     "HeaderPairs",
     "HttpProvider",
+    "JsonFrame",
     "ListedModel",
     "Meter",
     "NeutralError",
@@ -66,6 +75,8 @@ __all__ = [
     "UpstreamFailed",
     "Usage",
     "Verdict",
+    "WireAdapter",
+    "WireRequest",
     "dumps",
     "error_of",
     "frames",
@@ -73,5 +84,6 @@ __all__ = [
     "kind_of_status",
     "loads",
     "pieces",
+    "setting",
     "write_frame",
 ]

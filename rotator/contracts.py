@@ -146,6 +146,11 @@ class ProtocolAdapter(Protocol):
     reply_headers: Sequence[str]
     #: Sent upstream where the client did not send them.
     default_headers: HeaderPairs
+    #: Where an answer, or an event of a stream, names the model: paths of member names.  The native lane puts the
+    #: client's own name there.
+    model_paths: Sequence[Sequence[str]]
+    #: Whether a stream tells its usage only when the request asks for it.
+    usage_on_request: bool
     #: True for the one protocol in whose envelope requests are refused that no protocol recognises.
     fallback: bool
 
@@ -175,6 +180,14 @@ class ProtocolAdapter(Protocol):
 
     def meter(self, call: Call) -> Meter:
         """A reader of the raw answer to this call."""
+        ...
+
+    def ask_usage(self, body: dict[str, Any]) -> bool:
+        """Make a streamed request ask for usage, in place; True if the client had not asked for it."""
+        ...
+
+    def without_usage(self, data: Any) -> Any:
+        """An event as it would have come to a client that did not ask for usage; None where nothing is left of it."""
         ...
 
     def read_models(self, body: Any) -> Sequence[str]:
@@ -254,6 +267,37 @@ class Runtime:
     fetch: Fetch
 
 
+class WireRequest(NamedTuple):
+    """A request in the upstream's own JSON before it is written.  ``headers`` are lower-case, ``query`` without "?"."""
+
+    body: dict[str, Any]
+    headers: Mapping[str, str]
+    query: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterUse:
+    """An adapter as a declaration names it; ``options`` None where none are given."""
+
+    name: str
+    options: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Handling:
+    """How a provider's requests and answers are to be treated on their way (design.md 6, "A provider in YAML").
+
+    ``lane`` is the least lane. ``exact_metering`` asks the vendor for usage where it would not tell it.
+    ``ends_without_finish``: its streams have no finish reason. ``skip_failing``: an adapter that raises is passed by.
+    """
+
+    adapters: Sequence[AdapterUse] = ()
+    lane: Lane = "raw"
+    exact_metering: bool = False
+    ends_without_finish: bool = False
+    skip_failing: bool = False
+
+
 class Provider(Protocol):
     """One vendor: where it is, how it is asked, what its errors mean. It never sees which protocol the client spoke."""
 
@@ -266,6 +310,9 @@ class Provider(Protocol):
     stand_in: bool
     #: Model names known without asking.
     listed: Sequence[str]
+    handling: Handling
+    #: Whether ``finalise`` or ``unwrap`` does anything; then the raw lane is closed.
+    wraps: bool
 
     def key_facts(self) -> Mapping[str, KeyFacts]:
         """Label, tier and priority by key number, as a declaration's ``credentials`` states them."""
@@ -291,6 +338,14 @@ class Provider(Protocol):
         """The provider's constant headers and the credential's; they win over all others."""
         ...
 
+    def finalise(self, request: WireRequest, credential: Credential) -> WireRequest:
+        """The last step of a request: an envelope, a constant field, a query.  ``unwrap`` undoes it on answers."""
+        ...
+
+    def unwrap(self, data: Any) -> Any:
+        """The first step of an answer, or of an event of a stream: the protocol's own JSON."""
+        ...
+
     def classify(self, error: NeutralError, status: int, headers: Mapping[str, str]) -> Verdict:
         """What a failure means. ``status`` is 0 where the vendor never answered."""
         ...
@@ -308,13 +363,57 @@ class Provider(Protocol):
         ...
 
 
+@dataclass(slots=True)
+class JsonFrame:
+    """One event of a stream with its JSON parsed; ``event`` is its name, None where the wire gives none."""
+
+    event: str | None
+    data: Any
+
+
+class Note(NamedTuple):
+    """What one step did to one place of the JSON, for the trace; ``step`` is the adapter's name."""
+
+    step: str
+    code: str
+    path_from: str = ""
+    path_to: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The attempt that an adapter serves.  ``credential`` is a fingerprint, ``caller`` that of the client's key."""
+
+    provider: str
+    profile: str
+    model: str
+    protocol: str
+    operation: Operation
+    credential: str
+    session: str | None
+    caller: str
+    notes: list[Note]
+
+    def note(self, step: str, code: str, path_from: str = "", path_to: str = "") -> None:
+        """Say in the trace what was done."""
+        self.notes.append(Note(step, code, path_from, path_to))
+
+
 class Adapter(Protocol):
-    """A class that makes one request/response transform; ``Class(options)`` refuses bad options at load."""
+    """One request/response transform; ``Class(options)`` refuses bad options at load.
+
+    The object that ``open`` gives may have ``on_request(body)``, ``on_response(body)``, ``on_event(frame)`` giving
+    frames, and ``on_end()`` giving the last ones; what it lacks changes nothing. ``WireAdapter`` has all of them.
+    """
 
     name: str
     form: Literal["wire", "neutral"]
     #: For wire adapters: the protocols whose JSON they understand; empty means any.
     protocols: Sequence[str]
+
+    def open(self, ctx: Context) -> Any:
+        """The object that serves one attempt."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

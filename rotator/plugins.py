@@ -18,6 +18,7 @@ from importlib.machinery import ModuleSpec
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import module_from_spec
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Final, Literal
 
 import pluggy
@@ -29,6 +30,7 @@ from rotator.contain import contain
 from rotator.errors import ConfigError, PluginError
 from rotator.hookspecs import AttemptSeen, Hooks
 from rotator.registry import KINDS, Kind, Registration, Registry, checked, freeze
+from rotator.upstream.adapter import WireAdapter, make_adapters
 from rotator.upstream.provider import HttpProvider
 
 log = logging.getLogger(__name__)
@@ -151,6 +153,7 @@ class _Loading:
         for point in sorted(entry_points(group="rotator"), key=lambda point: point.name):
             self._installed(point)
         self._drop_unspoken()
+        self._drop_unadapted()
         return Loaded(tuple(self.plugins), freeze(self.taken), tuple(self.observers), self.python)
 
     def _file(self, found: Found, unusable: str) -> None:
@@ -234,16 +237,29 @@ class _Loading:
     def _drop_unspoken(self) -> None:
         """A provider whose protocol nobody registered is broken; known only when everything is loaded."""
         protocols = {name for kind, name in self.taken if kind == "protocols"}
-        for (kind, name), entry in tuple(self.taken.items()):
+        for (kind, _), entry in tuple(self.taken.items()):
             unknown = [one.protocol for one in entry.thing.profiles.values()] if kind == "providers" else []
             unknown = [protocol for protocol in unknown if protocol not in protocols]
             if unknown:
                 known = ", ".join(sorted(protocols))
                 error = PluginError(entry.path, f"no protocol is named {unknown[0]!r} (there are: {known})")
-                del self.taken[kind, name]
-                line = next(one for one in self.plugins if one.path == entry.path and name in one.names)
-                self.plugins.remove(line)
-                self._broken(kind, name, line.origin, error)
+                self._drop(entry, error)
+
+    def _drop_unadapted(self) -> None:
+        """A provider that names an adapter which cannot serve it; known only when everything is loaded."""
+        adapters = {name: entry.thing for (kind, name), entry in self.taken.items() if kind == "adapters"}
+        for entry in [entry for (kind, _), entry in self.taken.items() if kind == "providers"]:
+            try:
+                make_adapters(entry.thing, adapters, At(entry.path))
+            except ConfigError as error:
+                self._drop(entry, PluginError(entry.path, _reasons(error)))
+
+    def _drop(self, entry: Registration, error: PluginError) -> None:
+        """Take back a provider that was registered and cannot serve."""
+        del self.taken[entry.kind, entry.name]
+        line = next(one for one in self.plugins if one.path == entry.path and entry.name in one.names)
+        self.plugins.remove(line)
+        self._broken(entry.kind, entry.name, line.origin, error)
 
     def _broken(self, kind: Kind | str, name: str, origin: Origin, error: PluginError) -> None:
         if origin == "built-in":
@@ -276,6 +292,8 @@ def hooks_of(source: Found | EntryPoint, path: str) -> Module:
         for kind in KINDS:
             for hook in getattr(manager.hook, f"register_{kind}").get_hookimpls():
                 hook.function(lambda thing, kind=kind: registered.append(checked(kind, thing, path)))
+        if not registered and not isinstance(source, EntryPoint) and source.kind == "adapters":
+            registered += (checked("adapters", one, path) for one in _plain_adapters(module, source.stem))
     except PluginError:
         raise
     except (Exception, SystemExit) as cause:
@@ -286,6 +304,15 @@ def hooks_of(source: Found | EntryPoint, path: str) -> Module:
         raise PluginError(path, "registers nothing: no hook of rotator.api is implemented in it")
     stamp = 0 if isinstance(source, EntryPoint) else stamp_of(source.path)
     return Module(tuple(registered), observers, stamp)
+
+
+def _plain_adapters(module: ModuleType, stem: str) -> list[type[WireAdapter]]:
+    """The adapters of a module without hooks: its classes that derive from WireAdapter; the file names nameless ones."""
+    own = [one for one in vars(module).values() if isinstance(one, type) and one.__module__ == module.__name__]
+    found = [one for one in own if issubclass(one, WireAdapter) and not one.__name__.startswith("_")]
+    for one in found:
+        one.name = one.name or stem
+    return found
 
 
 def read_provider(found: Found) -> Registration:
@@ -302,9 +329,13 @@ def read_provider(found: Found) -> Registration:
             raise PluginError(path, f"name: {declaration['name']!r} is not the file's name {found.stem!r}")
         provider = HttpProvider(declaration, At(path))
     except ConfigError as error:
-        reason = "; ".join(f"{one.key}: {one.reason}" if one.key else one.reason for one in error.problems)
-        raise PluginError(path, reason) from error
+        raise PluginError(path, _reasons(error)) from error
     return checked("providers", provider, path)
+
+
+def _reasons(error: ConfigError) -> str:
+    """All problems of one file in a line."""
+    return "; ".join(f"{one.key}: {one.reason}" if one.key else one.reason for one in error.problems)
 
 
 def tell(observers: Sequence[Any], attempt: AttemptSeen) -> None:

@@ -17,14 +17,15 @@ from rotator.config.reader import At
 from rotator.config.schema import Limits, Retry, Timeouts
 from rotator.config.settings import Settings
 from rotator.config.suggest import unknown
-from rotator.contracts import Credential, Operation, ProtocolAdapter, Provider, Target
+from rotator.contracts import Adapter, Credential, Operation, ProtocolAdapter, Provider, Target
 from rotator.credentials.discovery import ProviderVariables, credentials_of, sift, token, unused
 from rotator.errors import ConfigError, Problem
-from rotator.exchange.plan import Plan, make_plan
+from rotator.exchange.plan import Plan, Premises, make_plan
 from rotator.neutral.redact import Redactor
 from rotator.neutral.secret import Secret
 from rotator.plugins import Loaded
 from rotator.routing.resolve import ModelRoute, Router
+from rotator.upstream.adapter import make_adapters
 from rotator.upstream.provider import HttpProvider
 
 PLANS_LIMIT: Final = 2048
@@ -49,6 +50,7 @@ class World:
     limits: Limits
     timeouts: Timeouts
     retry: Retry
+    premises: Premises
     _plans: dict[tuple[Operation, str, Target], Plan] = field(default_factory=dict)
 
     @property
@@ -60,7 +62,7 @@ class World:
         key = (operation, protocol.name, target)
         plan = self._plans.get(key)
         if plan is None:
-            plan = make_plan(operation, protocol, target, self.providers, self.proxies)
+            plan = make_plan(operation, protocol, target, self.premises)
             if len(self._plans) >= PLANS_LIMIT:
                 self._plans.clear()  # names come from clients; the cache must not grow with them
             self._plans[key] = plan
@@ -104,6 +106,7 @@ def build_world(settings: Settings, loaded: Loaded, generation: int) -> World:
         if provider.stand_in and (settings.demo or not credentials):
             credentials[name] = credentials_of(provider, found, problems)
     _check_labels(credentials, problems)
+    adapters = _adapters(providers, settings, loaded, problems)
     _check_routes(settings, providers, problems)
     _check_network(settings, found, problems)
     proxies = {name: found.proxies[token(name)].value for name in providers if token(name) in found.proxies}
@@ -112,6 +115,7 @@ def build_world(settings: Settings, loaded: Loaded, generation: int) -> World:
     secrets = [key.secret for keys in credentials.values() for key in keys if key.secret is not None]
     secrets += [key.secret for key in settings.client_keys]
     secrets += [secret for proxy in proxies.values() for secret in (proxy, *_password(proxy))]
+    limits, timeouts, retry = settings.get(Limits), settings.get(Timeouts), settings.get(Retry)
     routes = [ModelRoute(one.pattern, one.target, one.alias) for one in settings.routes]
     return World(
         generation,
@@ -123,9 +127,10 @@ def build_world(settings: Settings, loaded: Loaded, generation: int) -> World:
         Router(providers, credentials, routes),
         Redactor(secrets),
         (*settings.warnings, *unused(found, providers)),
-        settings.get(Limits),
-        settings.get(Timeouts),
-        settings.get(Retry),
+        limits,
+        timeouts,
+        retry,
+        Premises(providers, adapters, proxies, limits, timeouts, retry),
     )
 
 
@@ -243,6 +248,23 @@ def _check_protocols(
                 else:
                     at, key = loaded.registry.paths.get(("providers", name), name), "protocol"
                 problems.append(Problem(at, key, reason))
+
+
+def _adapters(
+    providers: Mapping[str, Provider], settings: Settings, loaded: Loaded, problems: list[Problem]
+) -> dict[str, tuple[Adapter, ...]]:
+    """Each provider's adapters, made once for the generation."""
+    made: dict[str, tuple[Adapter, ...]] = {}
+    for name, provider in providers.items():
+        inside = name in settings.providers
+        where = _file(settings, name) if inside else loaded.registry.paths.get(("providers", name), name)
+        try:
+            made[name] = make_adapters(
+                provider, loaded.registry.adapters, At(where, f"providers.{name}" if inside else "")
+            )
+        except ConfigError as error:
+            problems.extend(error.problems)
+    return made
 
 
 def _file(settings: Settings, name: str) -> str:

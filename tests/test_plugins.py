@@ -27,9 +27,9 @@ def register_providers(register):
         register(HttpProvider({{"name": name, "protocol": "chat", "base_url": "http://127.0.0.1:9/{mark}"}}))
 """
 ADAPTER = """
-from rotator.api import hookimpl
+from rotator.api import WireAdapter, hookimpl
 
-class Rename:
+class Rename(WireAdapter):
     name = "rename_it"
     form = "wire"
     protocols = ("chat",)

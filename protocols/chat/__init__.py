@@ -36,6 +36,10 @@ class Chat:
     request_headers = ("openai-beta", "idempotency-key", "x-client-request-id")
     reply_headers = ("x-request-id", "openai-processing-ms", "openai-version", "x-ratelimit-*")
     default_headers = ()
+    #: Whole answers and chunks alike.  Source: protocols.md 3.3, 4.3.
+    model_paths = (("model",),)
+    #: ``stream_options.include_usage``.  Source: protocols.md 3.4.
+    usage_on_request = True
     #: Unknown paths are refused in OpenAI's envelope (design.md 6, Endpoints).
     fallback = True
 
@@ -70,6 +74,25 @@ class Chat:
 
     def meter(self, call: Call) -> Meter:
         return ChatMeter(call, self.name)
+
+    def ask_usage(self, body: dict[str, Any]) -> bool:
+        """Source: protocols.md 3.4; ``stream_options: null`` is what some clients send."""
+        options = body.get("stream_options")
+        options = options if isinstance(options, dict) else {}
+        asked = options.get("include_usage") is True
+        body["stream_options"] = {**options, "include_usage": True}
+        return not asked
+
+    def without_usage(self, data: Any) -> Any:
+        """Every chunk gets ``usage: null`` and a last one without choices holds the counts.  Source: protocols.md 4.3.
+
+        Counts in a chunk that has choices stay: such a vendor tells them unasked.
+        """
+        if not isinstance(data, dict) or "usage" not in data:
+            return data
+        if data["usage"] is None:
+            return {name: value for name, value in data.items() if name != "usage"}
+        return data if data.get("choices") else None
 
     def read_models(self, body: Any) -> Sequence[str]:
         """``{"data":[{"id"}]}``, or the bare array that some compatible servers send.  Source: engine.md 13.2 row 6."""

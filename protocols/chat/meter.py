@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from rotator.api import Call, Frame, NeutralError, Signals, Usage, dumps, frames, pieces, write_frame
 
-from .._shared import count, estimated, parse_or_none
+from .._shared import bad_event, count, estimated, no_answer, parse_or_none
 from .errors import error_object, neutral
 
 DONE: Final = b"data: [DONE]\n\n"
@@ -88,7 +88,7 @@ class ChatMeter:
             return
         chunk = parse_or_none(frame.data)
         if not isinstance(chunk, dict):
-            signals.visible = True  # malformed frames count as visible (engine.md 7.6): they are the vendor's words
+            signals.error = bad_event()
             return
         if chunk.get("error"):
             signals.error = neutral(chunk["error"], 200, {"error": chunk["error"]}, self._name)
@@ -99,12 +99,16 @@ class ChatMeter:
     def whole(self, body: Any) -> None:
         signals = self.signals
         if not isinstance(body, dict):
+            signals.error = no_answer("JSON object")
             return
         if body.get("error"):
             envelope = {"error": body["error"]} if isinstance(body["error"], dict) else None
             signals.error = neutral(body["error"], 200, envelope, self._name)
             return
         self._choices(body.get("choices"), "message")
+        if not signals.outputs:
+            signals.error = no_answer("choice")
+            return
         self._usage(body.get("usage"))
         signals.ended = signals.finish is not None
         self._close()
@@ -146,11 +150,12 @@ def _deltas(block: bytes) -> int:
     """How many frames a block holds if each is a mere delta (finish and usage null, no error, no terminal), else 0.
 
     A match inside model text is impossible, its quotes are escaped; other spellings of null and text with "data:" in
-    it are merely parsed. A single line, the common read, need not be searched for a terminal.
+    it are merely parsed, and so is what does not end like an object. A single line, the common read, need not be
+    searched for a terminal.
     """
     deltas = block.count(b'"finish_reason":null')
-    if not deltas or _NOTABLE.search(block):
+    if not deltas or not block.endswith(b"}\n\n") or _NOTABLE.search(block):
         return 0
-    if block.find(b"\n") != len(block) - 2 and (block.count(b"data:") != deltas or b"[DONE]" in block):
-        return 0
-    return deltas
+    if block.find(b"\n") == len(block) - 2:
+        return deltas
+    return deltas if block.count(b"data:") == deltas == block.count(b"}\n\n") and b"[DONE]" not in block else 0

@@ -43,6 +43,10 @@ class Messages:
     reply_headers = ("request-id", "anthropic-ratelimit-*")
     #: The API requires a version; this one still takes sampling parameters (protocols.md 0.2 item 1).
     default_headers = (("anthropic-version", "2023-06-01"),)
+    #: A whole answer, and ``message_start``.  Source: protocols.md 4.5.
+    model_paths = (("model",), ("message", "model"))
+    #: Streams always tell it.  Source: protocols.md 3.4.
+    usage_on_request = False
     fallback = False
 
     def recognises(self, headers: Mapping[str, str]) -> bool:
@@ -76,6 +80,12 @@ class Messages:
 
     def meter(self, call: Call) -> Meter:
         return MessagesMeter(call, self.name)
+
+    def ask_usage(self, body: dict[str, Any]) -> bool:
+        return False
+
+    def without_usage(self, data: Any) -> Any:
+        return data
 
     def read_models(self, body: Any) -> Sequence[str]:
         """``{"data":[{"id"}],"has_more"}``, one page.  Source: protocols.md 1.3."""

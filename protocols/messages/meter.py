@@ -6,11 +6,16 @@ from typing import Any, Final
 
 from rotator.api import Call, Frame, NeutralError, Signals, Usage, dumps, frames, pieces, write_frame
 
-from .._shared import count, estimated, parse_or_none
+from .._shared import bad_event, count, estimated, no_answer, parse_or_none
 from .errors import error_object, neutral
 
 DELTA: Final = b"event: content_block_delta\n"
 STOP: Final = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+
+#: Events whose data official SDKs parse; what others hold they do not look at.  Source: protocols.md 4.5, 4.2.
+PARSED: Final = frozenset(
+    "message_start message_delta message_stop content_block_start content_block_delta content_block_stop error".split()
+)
 
 
 def usage_of(usage: Any) -> Usage | None:
@@ -53,7 +58,7 @@ class MessagesMeter:
         signals = self.signals
         if signals.ended or signals.error is not None:
             return 0
-        if signals.visible and block.startswith(DELTA) and block.find(b"\n\n") == len(block) - 2:
+        if signals.visible and block.startswith(DELTA) and block.find(b"}\n\n") == len(block) - 3:
             signals.outputs += 1  # one frame of content, the common read
             return len(block)
         if signals.visible and _plain(block):
@@ -75,7 +80,8 @@ class MessagesMeter:
         signals = self.signals
         event = parse_or_none(frame.data)
         if not isinstance(event, dict):
-            signals.visible = True  # malformed frames count as visible (engine.md 7.6): they are the vendor's words
+            if frame.event in PARSED:
+                signals.error = bad_event()
             return
         kind = event.get("type")
         if kind == "error" or (kind is None and event.get("error")):
@@ -109,6 +115,7 @@ class MessagesMeter:
     def whole(self, body: Any) -> None:
         signals = self.signals
         if not isinstance(body, dict):
+            signals.error = no_answer("JSON object")
             return
         if body.get("type") == "error" or ("content" not in body and body.get("error")):
             signals.error = neutral(body, 200, self._name)
@@ -116,10 +123,14 @@ class MessagesMeter:
         if self._call.operation == "count_tokens":
             signals.ended = signals.visible = "input_tokens" in body
             signals.finish = "counted" if signals.ended else None
+            signals.error = None if signals.ended else no_answer("count")
             signals.usage = Usage()  # counting costs no tokens
             return
         content = body.get("content")
-        signals.visible = isinstance(content, list) and any(map(shows, content))
+        if not isinstance(content, list):
+            signals.error = no_answer("content")
+            return
+        signals.visible = any(map(shows, content))
         self._finish(body)
         self._merge(body.get("usage"))
         signals.ended = signals.finish is not None
@@ -141,5 +152,8 @@ class MessagesMeter:
 
 
 def _plain(block: bytes) -> bool:
-    """Whether frames are about content only.  Both words are in event types; in model text they cost one parse."""
-    return b"message_" not in block and b'"error"' not in block
+    """Whether frames are about content only and end like objects.
+
+    Both words are in event types; in model text they cost one parse.
+    """
+    return b"message_" not in block and b'"error"' not in block and block.count(b"}\n\n") == block.count(b"\n\n") > 0

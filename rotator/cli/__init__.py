@@ -30,7 +30,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--env-file", metavar="F", help="read this instead of ./.env")
         command.add_argument("--config", metavar="F", help="read this instead of ./rotator.yaml")
         command.add_argument("--plugins", metavar="DIR", action="append", default=[], help="a folder of plug-ins")
-        command.add_argument("--state", metavar="DIR", help="folder for state (this version keeps traces in it, if any)")
+        command.add_argument("--state", metavar="DIR", help="folder for state (this version: traces)")
         command.add_argument("--trace", metavar="LEVEL", help="off, meta, bounds or full (default off)")
         command.add_argument("--trace-dir", metavar="DIR", help="folder for traces (default: trace under --state)")
         command.add_argument("--demo", action="store_true", default=None, help="serve the built-in demo provider")

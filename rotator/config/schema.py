@@ -141,7 +141,7 @@ class Retry:
     )
     commit: Literal["first_output", "first_byte"] = setting(
         "first_output",
-        doc="What of a stream the client has seen when no other key is tried any more; `first_byte` holds nothing back.",
+        doc="What a stream has shown when no other key is tried any more; `first_byte` holds nothing back.",
     )
 
 

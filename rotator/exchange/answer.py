@@ -13,8 +13,10 @@ from typing import Any
 
 from rotator.contracts import Meter, Outcome, Verdict
 from rotator.errors import UpstreamFailed
+from rotator.exchange.tap import Tap
 from rotator.neutral.error import ErrorKind, NeutralError, error_of
-from rotator.wire.sse import EventTooLarge, FrameCutter, mend
+from rotator.wire.jsontext import is_json
+from rotator.wire.sse import EventTooLarge, FrameCutter, frames, mend
 from rotator.wire.transport import BROKEN, Reply
 
 #: How long a finished stream's connection is waited for, behind the client's back.
@@ -23,6 +25,7 @@ DRAIN_SECONDS = 1.0
 Settle = Callable[[Outcome], None]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Judge = Callable[[UpstreamFailed], Verdict]
+Redact = Callable[[NeutralError], NeutralError]
 
 
 @dataclass(slots=True)
@@ -37,11 +40,16 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Limits of one stream: an event, what is held back until output begins, silence without output (None: any)."""
+    """Limits of one stream: an event, what is held back until output begins, silence without output (None: any).
+
+    ``commit_at_first_byte`` holds nothing back. ``ends_without_finish``: its end is evidence enough after output.
+    """
 
     event_bytes: int
     hold_back_bytes: int
     stall_seconds: float | None = None
+    commit_at_first_byte: bool = False
+    ends_without_finish: bool = False
 
 
 class RawStream:
@@ -53,6 +61,7 @@ class RawStream:
 
     __slots__ = (
         "_bounds",
+        "_cause",
         "_cutter",
         "_held",
         "_judge",
@@ -67,6 +76,7 @@ class RawStream:
         "_started",
         "done",
         "note",
+        "tap",
     )
 
     def __init__(
@@ -74,10 +84,12 @@ class RawStream:
         reply: Reply,
         meter: Meter,
         bounds: Bounds,
-        redact: Callable[[NeutralError], NeutralError],
+        redact: Redact,
     ) -> None:
         self.done = False
         self.note = ""
+        self.tap: Tap | None = None
+        self._cause: UpstreamFailed | None = None
         self._reply = reply
         self._meter = meter
         self._redact = redact
@@ -98,25 +110,41 @@ class RawStream:
         b"" means that there is a stream; else the body is a JSON document and this is how it begins (what the vendor
         calls it does not matter: protocols.md 4.11, clients.md 1.4).
         """
-        signals = self._meter.signals
-        size = 0
-        while not (signals.visible or signals.ended) and size <= self._bounds.hold_back_bytes:
+        signals, tap = self._meter.signals, self.tap
+        size, limit = 0, 0 if self._bounds.commit_at_first_byte else self._bounds.hold_back_bytes + 1
+        while not (signals.visible or signals.ended) and (size < limit or not size):
             chunk = await self._reply.next()
+            if tap is not None:
+                tap.came(chunk)
             if not self._started and chunk.lstrip()[:1] in (b"{", b"["):
                 return chunk
             block = self._take(chunk) if chunk else self._tail()
-            if signals.error is not None:
-                raise UpstreamFailed(self._redact(signals.error), "answered")
+            if signals.error is not None or self._cause is not None:
+                raise self._told()
             if block:
                 self._held.append(block)
                 size += len(block)
             if not chunk:
-                if signals.finish is None and not signals.ended:
+                if not self._finished():
                     raise _truncated() if self._held else _no_stream(self._reply)
                 self.done = True
-                self._held.append(self._meter.trailer())
+                self._held.append(self._trailer())
                 break
+        if tap is not None:
+            tap.opened()
         return b""
+
+    def _told(self) -> UpstreamFailed:
+        """The failure that was found while reading."""
+        if self._cause is not None:
+            return self._cause
+        assert self._meter.signals.error is not None
+        return UpstreamFailed(self._redact(self._meter.signals.error), "answered")
+
+    def _finished(self) -> bool:
+        """Whether there is evidence that the answer is complete."""
+        signals = self._meter.signals
+        return signals.finish is not None or signals.ended or (self._bounds.ends_without_finish and signals.visible)
 
     def commit(self, settle: Settle, judge: Judge) -> None:
         """From here on the client sees what comes; ``judge`` says what a later failure means for the key."""
@@ -133,8 +161,12 @@ class RawStream:
             try:
                 chunk = await self._reply.pull()
             except (UpstreamFailed, *BROKEN) as error:
-                return self._lost(error)
-            if shown := self._turn(chunk):
+                chunk, shown = b"", self._lost(error)
+            else:
+                shown = self._turn(chunk)
+            if self.tap is not None:
+                self.tap.turn(chunk, shown)
+            if shown:
                 return shown
         return b""
 
@@ -142,15 +174,17 @@ class RawStream:
         """Everything that ``next`` would give, as ASGI messages: one loop without a coroutine for each piece."""
         if self._held:
             await send({"type": "http.response.body", "body": self._first(), "more_body": True})
-        pull = self._reply.pull
+        pull, tap = self._reply.pull, self.tap
         while not self.done:
             self._wait()
             try:
                 chunk = await pull()
             except (UpstreamFailed, *BROKEN) as error:
-                shown = self._lost(error)
+                chunk, shown = b"", self._lost(error)
             else:
                 shown = self._turn(chunk)
+            if tap is not None:
+                tap.turn(chunk, shown)
             if shown:
                 await send({"type": "http.response.body", "body": shown, "more_body": True})
 
@@ -158,6 +192,8 @@ class RawStream:
         """What was held back until the commit."""
         held = b"".join(self._held)
         self._held.clear()
+        if self.tap is not None:
+            self.tap.shown(held)
         if self._meter.signals.ended and not self.done:
             self._completed()
         return held
@@ -182,8 +218,8 @@ class RawStream:
             return self._broken(error)
         if signals.outputs != outputs:
             self._quiet_since = None
-        if signals.error is not None:
-            return block + self._broken(UpstreamFailed(self._redact(signals.error), "answered"))
+        if signals.error is not None or self._cause is not None:
+            return block + self._broken(self._told())
         if signals.ended:
             self._completed()
             return block
@@ -199,13 +235,26 @@ class RawStream:
         if not block:
             return b""
         if not block.isascii():
-            block = mend(block, not self._started)
+            mended = mend(block, not self._started)
+            if self.tap is not None and mended is not block and mended != block:
+                self.tap.act("mended")
+            block = mended
         self._started = True
+        return self._read(block)
+
+    def _read(self, block: bytes) -> bytes:
+        """What the client gets of whole, mended frames: as much as the meter allows.  Raises UpstreamFailed."""
         allowed = self._meter.feed(block)
-        taken = block if allowed == len(block) else block[:allowed]
+        taken = block if allowed == len(block) else self._withheld(block, allowed)
         if self._meter.signals.ended and taken.endswith(b"\n\r"):
             return taken + b"\n"  # the terminal's CRLF was cut by the read; what comes next is withheld
         return taken
+
+    def _withheld(self, block: bytes, allowed: int) -> bytes:
+        """What follows the terminal, or an error that is told in other words, is not for the client."""
+        if self.tap is not None:
+            self.tap.act(f"withheld {len(block) - allowed} bytes")
+        return block[:allowed]
 
     def _tail(self) -> bytes:
         """At the end of the body: a last frame whose blank line the vendor forgot counts if the meter can read it."""
@@ -213,19 +262,30 @@ class RawStream:
         if not rest.strip():
             return b""
         whole = mend(rest.rstrip(b"\r\n") + b"\n\n", not self._started)
+        if any(frame.data[:1] == b"{" and not is_json(frame.data) for frame in frames(whole)):
+            return b""  # cut in the middle
         signals = self._meter.signals
         before = (signals.finish, signals.ended, signals.error)
-        allowed = self._meter.feed(whole)
-        understood = (signals.finish, signals.ended, signals.error) != before
-        return whole[:allowed] if understood else b""
+        shown = self._read(whole)
+        return shown if (signals.finish, signals.ended, signals.error) != before else b""
+
+    def _rest(self) -> bytes:
+        """What was kept for the end and stands before the frames that we add there: on this lane nothing is."""
+        return b""
 
     def _at_end(self) -> bytes:
         """The body ended without the protocol's terminal: finished answers get it, others the truth."""
-        if self._meter.signals.finish is None:
+        if not self._finished():
             return self._broken(_truncated())
-        trailer = self._meter.trailer()
+        trailer = self._trailer()
         self._completed()
         return trailer
+
+    def _trailer(self) -> bytes:
+        trailer = self._meter.trailer()
+        if self.tap is not None and trailer:
+            self.tap.act("trailer")
+        return self._rest() + trailer
 
     def _completed(self) -> None:
         self.done = True
@@ -254,7 +314,9 @@ class RawStream:
         """End the stream with the protocol's in-band error; usage of what was delivered is kept."""
         self.done = True
         self.note = error.error.code or error.error.kind
-        frames = self._meter.fail(replace(error.error, should_retry=None))
+        frames = self._rest() + self._meter.fail(replace(error.error, should_retry=None))
+        if self.tap is not None:
+            self.tap.act(f"error {self.note}")
         verdict = self._judge(error) if self._judge else None
         self._reply.close()
         self._finish(Outcome("failed", verdict, self._meter.signals.usage))
@@ -277,7 +339,10 @@ class RawStream:
         """End the stream from our side (shutdown) with the protocol's in-band error; nobody's fault."""
         self.done = True
         self.note = error.code or error.kind
-        frames = self._meter.fail(error)
+        frames = self._rest() + self._meter.fail(error)
+        if self.tap is not None:
+            self.tap.act(f"error {self.note}")
+            self.tap.shown(frames)
         self.close()
         return frames
 

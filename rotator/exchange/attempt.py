@@ -5,19 +5,26 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 from rotator.config.schema import Limits
-from rotator.contracts import Call, Envelope, Meter, Outcome, Verdict
+from rotator.contracts import Call, Caller, Context, Envelope, Meter, Outcome, Verdict
 from rotator.credentials.pool import Lease
 from rotator.errors import UpstreamFailed
-from rotator.exchange.answer import Answer, Bounds, RawStream
+from rotator.exchange.answer import Answer, RawStream
+from rotator.exchange.native import NativeStream
 from rotator.exchange.plan import Plan, names
+from rotator.exchange.stages import Chain, TransformFailed, Wiring, written
+from rotator.exchange.tap import Tap, Watch
 from rotator.neutral.error import ErrorKind, error_of
 from rotator.neutral.redact import Redactor
+from rotator.trace.recorder import Recorder
 from rotator.wire.deadline import Deadline
-from rotator.wire.jsontext import NotJson, loads
-from rotator.wire.transport import Reply, Transport, failed
+from rotator.wire.jsontext import NotJson, read
+from rotator.wire.transport import Outgoing, Reply, Transport, failed
+
+#: A stage of ours failed: another key would not help, another target may do without it.
+_TRANSFORM: Final = Verdict("model", "request", "transform_failed", source="transform")
 
 
 class AttemptFailed(Exception):
@@ -34,19 +41,30 @@ class AttemptFailed(Exception):
         return UpstreamFailed(error, self.cause.stage, self.cause.headers)
 
 
+class Asked(NamedTuple):
+    """What a client wants and who it is; the same for every attempt.  ``trace`` is None where tracing is off."""
+
+    call: Call
+    envelope: Envelope
+    caller: Caller
+    session: str | None
+    trace: Recorder | None
+
+
 @dataclass(slots=True)
 class Attempt:
     """``ended`` is told how it ended, once, whatever happens: also long after ``open``, when a stream is over."""
 
     plan: Plan
-    call: Call
-    envelope: Envelope
+    asked: Asked
     lease: Lease
     limits: Limits
     redactor: Redactor
     ended: Callable[[Outcome, int], None]
-    stall_seconds: float | None = None
+    number: int = 1
     status: int = 0
+    _chain: Chain | None = None
+    _tap: Tap | None = None
 
     async def open(self, transport: Transport, seconds: float) -> Answer:
         """Send, and wait until there is something to show, at most so long.
@@ -54,7 +72,7 @@ class Attempt:
         Silence before the answer's head is limited here, silence inside the body by the reply itself.
         Raises AttemptFailed; settles on cancellation too.
         """
-        silence = transport.settings.connect_seconds + transport.idle_seconds(self.envelope.streaming)
+        silence = transport.settings.connect_seconds + transport.idle_seconds(self.asked.envelope.streaming)
         clock = asyncio.get_running_loop().time
         ends = clock() + seconds
         try:
@@ -81,15 +99,62 @@ class Attempt:
         return AttemptFailed(cause, verdict)
 
     async def _send(self, transport: Transport) -> Reply:
-        reply = await transport.send(self.plan.outgoing(self.call, self.lease.credential, self.envelope.streaming))
+        outgoing = self._outgoing()
+        if self.asked.trace is not None:
+            self._told_request(self.asked.trace, outgoing)
+        reply = await transport.send(outgoing)
         self.status = reply.status
         return reply
+
+    def _outgoing(self) -> Outgoing:
+        """The request in bytes; on the native lane what the stages make of it."""
+        plan, call, streaming = self.plan, self.asked.call, self.asked.envelope.streaming
+        credential = self.lease.credential
+        if plan.wiring is None:
+            return plan.outgoing(call, credential, streaming)
+        self._chain = self._opened(plan.wiring)
+        body, _ = read(call.body)  # the attempt's own: stages may change it in place
+        body["model"] = plan.target.model
+        return plan.outgoing(call, credential, streaming, self._chain.request(body, streaming))
+
+    def _opened(self, wiring: Wiring) -> Chain:
+        plan, asked, target = self.plan, self.asked, self.plan.target
+        ctx = Context(
+            target.provider,
+            target.profile,
+            target.model,
+            plan.profile.protocol,
+            plan.operation,
+            self.lease.credential.id,
+            asked.session,
+            asked.caller.id,
+            [],
+        )
+        watch = Watch(asked.trace, self.number) if asked.trace is not None else None
+        return wiring.open(ctx, self.lease.credential, asked.envelope.model, watch)
+
+    def _told_request(self, trace: Recorder, outgoing: Outgoing) -> None:
+        trace.add(
+            "upstream_request",
+            attempt=self.number,
+            headers=outgoing.headers.items(),
+            body=outgoing.body,
+            method=outgoing.method,
+            url=outgoing.url,
+            bytes=len(outgoing.body or b""),
+        )
+
+    def _told_response(self, reply: Reply, body: bytes | None = None) -> None:
+        if self.asked.trace is not None:
+            self.asked.trace.add(
+                "upstream_response", attempt=self.number, headers=reply.headers, body=body, status=reply.status
+            )
 
     async def _answer(self, reply: Reply) -> Answer:
         try:
             if not 200 <= reply.status < 300:
                 raise await self._refused(reply)
-            if self.envelope.streaming:
+            if self.asked.envelope.streaming:
                 return await self._stream(reply)
             return await self._whole(reply)
         except BaseException:
@@ -100,6 +165,7 @@ class Attempt:
         """The vendor's own error, its body capped before anything reads it; a redirect is never followed."""
         headers = names(reply.headers)
         body = await reply.read(self.limits.error_body_bytes, truncate=True)
+        self._told_response(reply, body)
         if 300 <= reply.status < 400:
             message = f"upstream: HTTP {reply.status} redirect, not followed"
             error = error_of(ErrorKind.BAD_GATEWAY, message, code="redirect")
@@ -112,20 +178,38 @@ class Attempt:
         """An answer that is no stream commits when its body is whole and is JSON (design.md 2.3)."""
         body = await reply.read(self.limits.response_body_bytes)
         reply.close()
-        try:
-            parsed: Any = loads(body)
-        except NotJson as error:
-            raise _no_json(reply, body) from error
-        meter: Meter = self.plan.protocol.meter(self.call)
-        meter.whole(parsed)
-        if meter.signals.error is not None:
-            raise UpstreamFailed(self.redactor.error(meter.signals.error), "answered", names(reply.headers))
+        self._told_response(reply, body)
+        parsed, meter = self._metered(reply, body)
+        if self._chain is not None:
+            body = written(self._chain.response(parsed), "response")
         self._settle(Outcome("ok", usage=meter.signals.usage))
         return Answer(200, self._headers(reply, "application/json"), body)
 
+    def _metered(self, reply: Reply, body: bytes) -> tuple[Any, Meter]:
+        """A whole answer and what its meter found in it.  Raises UpstreamFailed for an error or what is no JSON."""
+        try:
+            parsed, _ = read(body)
+        except NotJson as error:
+            raise _no_json(reply, body) from error
+        if self._chain is not None:
+            parsed = self._chain.unwrapped(parsed)
+        meter: Meter = self.plan.protocol.meter(self.asked.call)
+        meter.whole(parsed)
+        if meter.signals.error is not None:
+            raise UpstreamFailed(self.redactor.error(meter.signals.error), "answered", names(reply.headers))
+        return parsed, meter
+
     async def _stream(self, reply: Reply) -> Answer:
-        bounds = Bounds(self.limits.event_bytes, self.limits.hold_back_bytes, self.stall_seconds)
-        stream = RawStream(reply, self.plan.protocol.meter(self.call), bounds, self.redactor.error)
+        meter, bounds, redact = self.plan.protocol.meter(self.asked.call), self.plan.bounds, self.redactor.error
+        chain = self._chain
+        stream = (
+            RawStream(reply, meter, bounds, redact)
+            if chain is None
+            else NativeStream(reply, meter, bounds, redact, chain)
+        )
+        if self.asked.trace is not None:
+            self._told_response(reply)
+            stream.tap = self._tap = Tap(self.asked.trace, self.number, native=chain is not None)
         document = await stream.open()
         if document:
             raise await self._not_a_stream(reply, document)
@@ -134,14 +218,7 @@ class Attempt:
 
     async def _not_a_stream(self, reply: Reply, begun: bytes) -> UpstreamFailed:
         """JSON where a stream was asked for: mostly an error with status 200 (protocols.md 4.11)."""
-        body = begun + await reply.read(self.limits.response_body_bytes)
-        meter = self.plan.protocol.meter(self.call)
-        try:
-            meter.whole(loads(body))
-        except NotJson as error:
-            raise _no_json(reply, body) from error
-        if meter.signals.error is not None:
-            return UpstreamFailed(self.redactor.error(meter.signals.error), "answered", names(reply.headers))
+        self._metered(reply, begun + await reply.read(self.limits.response_body_bytes))
         message = "upstream: a whole answer came where a stream was asked for"
         return UpstreamFailed(error_of(ErrorKind.BAD_GATEWAY, message, code="not_a_stream"), "sent")
 
@@ -158,12 +235,16 @@ class Attempt:
 
     def _judge(self, cause: UpstreamFailed) -> Verdict:
         """The provider's word on a failure; what never was an answer is marked so, it clears no rejection."""
+        if isinstance(cause, TransformFailed):
+            return _TRANSFORM
         status = cause.error.status if cause.stage == "answered" else 0
         verdict = self.plan.provider.classify(cause.error, status, cause.headers)
         return verdict if cause.stage == "answered" else replace(verdict, source="transport")
 
     def _settle(self, outcome: Outcome) -> None:
         self.lease.settle(outcome)
+        if self._tap is not None:
+            self._tap.over()
         self.ended(outcome, self.status)
 
 

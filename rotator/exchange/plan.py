@@ -7,9 +7,23 @@ from dataclasses import dataclass
 from typing import Final
 
 from rotator import __version__
-from rotator.contracts import Call, Credential, Lane, Operation, Profile, ProtocolAdapter, Provider, Target
+from rotator.config.schema import Limits, Retry, Timeouts
+from rotator.contracts import (
+    Adapter,
+    Call,
+    Credential,
+    Lane,
+    Operation,
+    Profile,
+    ProtocolAdapter,
+    Provider,
+    Target,
+    WireRequest,
+)
 from rotator.errors import Refused
+from rotator.exchange.answer import Bounds
 from rotator.exchange.record import Way
+from rotator.exchange.stages import Wiring, written
 from rotator.neutral.error import ErrorKind, error_of
 from rotator.neutral.secret import Secret
 from rotator.wire.splice import splice_model
@@ -22,6 +36,9 @@ _OWN_HEADERS: Final = (
     ("accept-encoding", "identity"),
     ("user-agent", f"rotator/{__version__}"),
 )
+
+
+REQUIRE_HEADER: Final = "x-rotator-require"
 
 
 class HeaderPass:
@@ -62,34 +79,67 @@ class Plan:
     reply_pass: HeaderPass
     proxy: Secret | None
     way: Way
+    bounds: Bounds
+    #: The stages of the native lane; None on the raw one.
+    wiring: Wiring | None
+    #: What closes the raw lane, in words.
+    blockers: tuple[str, ...]
     _base: dict[str, str]
     _urls: dict[bool, str]
 
-    def outgoing(self, call: Call, credential: Credential, streaming: bool) -> Outgoing:
-        """The request for one credential: the client's bytes with the model's name, and headers from allow-lists.
+    def outgoing(
+        self, call: Call, credential: Credential, streaming: bool, request: WireRequest | None = None
+    ) -> Outgoing:
+        """The request for one credential: the client's bytes with the model's name, or what the stages made of them.
 
-        Later headers win: our own, the protocol's defaults, the client's, the provider's and the credential's.
+        Headers come from allow-lists. Later ones win: our own, the protocol's defaults, the client's, the stages', the
+        provider's and the credential's.
         """
         headers = self._base.copy()
         headers.update(self.request_pass.pick_from(call.headers))
+        if request is None:
+            query, body = "", splice_model(call.body, self.target.model)
+        else:
+            query, body = request.query, written(request.body, "request")
+            headers.update(request.headers)
         headers.update(self.provider.authorise(credential))
-        url = self._urls.get(streaming)
+        return Outgoing("POST", self._url(streaming, query), headers, body, streaming, self.proxy)
+
+    def _url(self, streaming: bool, query: str) -> str:
+        url = None if query else self._urls.get(streaming)
         if url is None:
             path = self.protocol.upstream_path(self.operation, self.target.model, streaming)
-            url = self._urls[streaming] = self.provider.address(self.profile, path, "")
-        body = splice_model(call.body, self.target.model)
-        return Outgoing("POST", url, headers, body, streaming, self.proxy)
+            url = self.provider.address(self.profile, path, query)
+            if not query:
+                self._urls[streaming] = url
+        return url
 
 
-def make_plan(
-    operation: Operation,
-    protocol: ProtocolAdapter,
-    target: Target,
-    providers: Mapping[str, Provider],
-    proxies: Mapping[str, Secret],
-) -> Plan:
+@dataclass(frozen=True, slots=True)
+class Premises:
+    """What all plans of a generation are made from.  ``adapters`` are each provider's own, made and checked."""
+
+    providers: Mapping[str, Provider]
+    adapters: Mapping[str, Sequence[Adapter]]
+    proxies: Mapping[str, Secret]
+    limits: Limits
+    timeouts: Timeouts
+    retry: Retry
+
+    def bounds(self, provider: Provider) -> Bounds:
+        """The limits of a stream from this provider."""
+        return Bounds(
+            self.limits.event_bytes,
+            self.limits.hold_back_bytes,
+            self.timeouts.stream_stall_seconds,
+            self.retry.commit == "first_byte",
+            provider.handling.ends_without_finish,
+        )
+
+
+def make_plan(operation: Operation, protocol: ProtocolAdapter, target: Target, premises: Premises) -> Plan:
     """The plan for a target.  Raises Refused where the two sides speak different protocols: nothing translates yet."""
-    provider = providers[target.provider]
+    provider = premises.providers[target.provider]
     profile = provider.profiles[target.profile]
     if profile.protocol != protocol.name:
         message = (
@@ -98,8 +148,14 @@ def make_plan(
         )
         code = "protocols_differ"
         raise Refused(error_of(ErrorKind.BAD_REQUEST, message, code=code, param="model", should_retry=False))
+    adapters = [one for one in premises.adapters[provider.name] if not one.protocols or protocol.name in one.protocols]
+    blockers = _blockers(provider, protocol, adapters)
+    lane: Lane = "native" if blockers else "raw"
+    handling = provider.handling
+    ask_usage = handling.exact_metering and protocol.usage_on_request
+    wiring = Wiring(provider, protocol, adapters, ask_usage, handling.skip_failing) if blockers else None
     return Plan(
-        "raw",
+        lane,
         operation,
         target,
         provider,
@@ -107,11 +163,26 @@ def make_plan(
         protocol,
         HeaderPass(protocol.request_headers),
         HeaderPass(protocol.reply_headers),
-        proxies.get(provider.name),
-        _way("raw", target),
+        premises.proxies.get(provider.name),
+        _way(lane, target),
+        premises.bounds(provider),
+        wiring,
+        blockers,
         {**dict(_OWN_HEADERS), **dict(protocol.default_headers)},
         {},
     )
+
+
+def _blockers(provider: Provider, protocol: ProtocolAdapter, adapters: Sequence[Adapter]) -> tuple[str, ...]:
+    """What needs the body and so closes the raw lane, in words for the client that asked for it."""
+    found = [f"adapter {one.name}" for one in adapters]
+    if provider.handling.lane != "raw":
+        found.append(f"lane: {provider.handling.lane}")
+    if provider.handling.exact_metering and protocol.usage_on_request:
+        found.append("metering: exact")
+    if provider.wraps:
+        found.append("the provider's own envelope")
+    return tuple(found)
 
 
 def _way(lane: Lane, target: Target) -> Way:
@@ -122,12 +193,17 @@ def _way(lane: Lane, target: Target) -> Way:
 
 
 def required_lane(headers: Mapping[str, str], plan: Plan) -> None:
-    """``x-rotator-require: raw``: 400 where the plan is no raw one or the wish is no lane (design.md 2.1)."""
-    wanted = headers.get("x-rotator-require")
+    """``x-rotator-require: raw``: 400 naming what closes the raw lane to this target (design.md 2.1)."""
+    wanted = headers.get(REQUIRE_HEADER)
     if wanted is None or wanted == plan.lane:
         return
-    message = f"x-rotator-require: {wanted[:40]!r} cannot be had, the lane is {plan.lane!r}"
-    raise Refused(error_of(ErrorKind.BAD_REQUEST, message, param="x-rotator-require", should_retry=False))
+    if wanted != "raw":
+        message = f"{REQUIRE_HEADER}: expected raw, found {wanted[:40]!r}"
+    else:
+        message = f"{REQUIRE_HEADER}: {plan.target.provider} is not served raw ({', '.join(plan.blockers)})"
+    raise Refused(
+        error_of(ErrorKind.BAD_REQUEST, message, code="lane_required", param=REQUIRE_HEADER, should_retry=False)
+    )
 
 
 def names(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rotator.neutral.usage import Usage
+from rotator.trace.recorder import Recorder
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,8 @@ class Way:
 class RequestRecord:
     """Filled while the request goes its way.  ``started`` is monotonic, ``at`` unix seconds.
 
-    ``attempts`` counts every call sent upstream. ``note`` says in a few words why it did not end well.
+    ``attempts`` counts every call sent upstream; ``trace`` is None where tracing is off. ``note`` says in a few words
+    why it did not end well.
     """
 
     request_id: str
@@ -37,3 +39,4 @@ class RequestRecord:
     attempts: int = 0
     usage: Usage | None = None
     note: str = ""
+    trace: Recorder | None = None

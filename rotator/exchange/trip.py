@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from random import Random
 from typing import Final
 
 from rotator.config.schema import Retry, Sessions
 from rotator.contracts import Call, Caller, Clock, Envelope, Needs, Outcome, ProtocolAdapter, Target
-from rotator.credentials.pool import Pool
+from rotator.credentials.pool import Lease, Pool
 from rotator.credentials.sessions import identify
 from rotator.errors import NoCredential, Refused, UpstreamFailed
 from rotator.exchange.answer import Answer
-from rotator.exchange.attempt import Attempt, AttemptFailed
+from rotator.exchange.attempt import Asked, Attempt, AttemptFailed
 from rotator.exchange.plan import Plan, required_lane
 from rotator.exchange.record import RequestRecord
+from rotator.exchange.stages import TransformFailed
 from rotator.hookspecs import AttemptSeen
 from rotator.neutral.error import ErrorKind, NeutralError, error_of
 from rotator.plugins import tell
 from rotator.routing.decide import Action, counts, decide
+from rotator.trace.recorder import Recorder
 from rotator.wire.transport import Transport
 from rotator.world import World
 
@@ -61,6 +63,7 @@ class Trip:
         self.call = call
         self.caller = caller
         self.record = record
+        self.trace = record.trace
         self.deadline = 0.0
         self.counted = 0
 
@@ -69,9 +72,17 @@ class Trip:
         targets = self.world.router.resolve(envelope.model, protocol.name)
         self.deadline = self.means.clock.monotonic() + self.world.timeouts.global_seconds
         error: NeutralError | None = None
-        for target in targets[: self.world.retry.max_targets]:
-            plan = self.world.plan(self.call.operation, protocol, target)
-            required_lane(self.call.headers, plan)
+        tried = 0
+        for target in targets:
+            if tried >= self.world.retry.max_targets:
+                break
+            try:
+                plan = self.world.plan(self.call.operation, protocol, target)
+                required_lane(self.call.headers, plan)
+            except Refused as unfit:
+                error = error or unfit.error
+                continue
+            tried += 1
             try:
                 return await self._credentials(plan, envelope, Progress())
             except (UpstreamFailed, NoCredential) as failed:
@@ -82,6 +93,7 @@ class Trip:
         """Attempt after attempt with the keys that the pool grants, until one answers or none is left."""
         retry = self.world.retry
         session = self._session(plan)
+        asked = Asked(self.call, envelope, self.caller, session, self.trace)
         pin = self.call.headers.get(PIN_HEADER)
         if pin is not None:
             self._check_pin(plan, pin)
@@ -96,12 +108,16 @@ class Trip:
                 raise _told(none, progress.fault or progress.last) from none
             self.record.attempts += 1
             self.record.way, self.record.label = plan.way, lease.credential.label
+            if self.trace is not None:
+                self._told_attempt(self.trace, plan, lease)
             ended = self._observer(plan.target, lease.credential.id)
-            limits, stall = self.world.limits, self.world.timeouts.stream_stall_seconds
-            attempt = Attempt(plan, self.call, envelope, lease, limits, self.world.redactor, ended, stall)
+            number = self.record.attempts
+            attempt = Attempt(plan, asked, lease, self.world.limits, self.world.redactor, ended, number)
             try:
                 return await attempt.open(self.means.transport, self._left(envelope.streaming))
             except AttemptFailed as failed:
+                if isinstance(failed.cause, TransformFailed) and failed.cause.unsent:
+                    self.record.attempts -= 1  # nothing was sent upstream
                 progress.last = failed
                 progress.tried.add(lease.credential.id)
                 if counts(failed.verdict):
@@ -111,10 +127,42 @@ class Trip:
                 elif failed.verdict.scope == "model":
                     progress.limited.add(lease.credential.id)
                 action = decide(failed.verdict, self.counted, retry.max_attempts)
+                if self.trace is not None:
+                    self._told_verdict(self.trace, number, failed, action)
                 if action is Action.STOP:
                     raise Refused(failed.told().error) from None
                 if action is Action.FAIL_OVER:
                     raise failed.told() from None
+
+    def _told_attempt(self, trace: Recorder, plan: Plan, lease: Lease) -> None:
+        target = plan.target
+        trace.add(
+            "attempt",
+            attempt=self.record.attempts,
+            provider=target.provider,
+            profile=target.profile,
+            model=target.model,
+            credential=lease.credential.label,
+            lane=plan.lane,
+            probe=lease.probe,
+        )
+
+    def _told_verdict(self, trace: Recorder, number: int, failed: AttemptFailed, action: Action) -> None:
+        verdict, error = failed.verdict, failed.cause.error
+        trace.add(
+            "verdict",
+            attempt=number,
+            blame=verdict.blame,
+            scope=verdict.scope,
+            reason=verdict.reason,
+            retry_after=verdict.retry_after_seconds,
+            source=verdict.source,
+            action=str(action),
+            stage=failed.cause.stage,
+            status=error.status,
+            code=error.code,
+            message=error.message,
+        )
 
     def _left(self, streaming: bool) -> float:
         """Seconds for the next attempt: all attempts together have a limit, and a stream may have one to begin."""
@@ -162,13 +210,19 @@ class Trip:
 
     def _observer(self, target: Target, credential: str) -> Callable[[Outcome, int], None]:
         """Writes an attempt's end into the record and tells the ``on_attempt`` hooks."""
-        record, clock, observers = self.record, self.means.clock, self.world.loaded.observers
+        record, clock, observers, trace = self.record, self.means.clock, self.world.loaded.observers, self.trace
         number, started = record.attempts, clock.monotonic()
 
         def ended(outcome: Outcome, status: int) -> None:
             record.usage = outcome.usage
+            if not observers and trace is None:
+                return
+            seconds = clock.monotonic() - started
+            if trace is not None:
+                usage = None if outcome.usage is None else asdict(outcome.usage)
+                took = round(seconds * 1_000, 1)
+                trace.add("outcome", attempt=number, ended=outcome.ended, status=status, usage=usage, took_ms=took)
             if observers:
-                seconds = clock.monotonic() - started
                 tell(observers, AttemptSeen(record.request_id, target, credential, number, status, seconds, outcome))
 
         return ended

@@ -15,7 +15,18 @@ from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 from rotator.config.reader import At, parse
-from rotator.contracts import Credential, HeaderPairs, KeyFacts, Profile, Provider, Runtime, Verdict
+from rotator.contracts import (
+    AdapterUse,
+    Credential,
+    Handling,
+    HeaderPairs,
+    KeyFacts,
+    Profile,
+    Provider,
+    Runtime,
+    Verdict,
+    WireRequest,
+)
 from rotator.errors import ConfigError, PluginError, Problem
 from rotator.neutral.error import NeutralError
 from rotator.neutral.secret import Secret
@@ -92,6 +103,11 @@ class Declaration:
     profiles: Mapping[str, ProfileDeclaration] = field(default_factory=dict)
     default_profile: str | None = None
     credentials: Mapping[str, KeyFacts] = field(default_factory=dict)
+    adapters: tuple[str | Mapping[str, Any], ...] = ()
+    lane: Literal["raw", "native"] = "raw"
+    metering: Literal["passive", "exact"] = "passive"
+    ends_without_finish: bool = False
+    on_error: Literal["fail", "skip"] = "fail"
 
     def __post_init__(self) -> None:
         if not PROVIDER_NAME.match(self.name):
@@ -105,6 +121,17 @@ class Declaration:
         if self.default_profile not in (None, self.protocol, *self.profiles):
             known = ", ".join((self.protocol, *self.profiles))
             raise ValueError(f"default_profile: no profile {self.default_profile!r} (there are: {known})")
+        for index, use in enumerate(self.adapters):
+            if not use or (not isinstance(use, str) and len(use) != 1):
+                raise ValueError(f"adapters[{index}]: expected a name, or one name with its options")
+
+    def handling(self) -> Handling:
+        """What these keys say of the way through the engine."""
+        pairs = [(one, None) if isinstance(one, str) else next(iter(one.items())) for one in self.adapters]
+        uses = tuple(AdapterUse(name, options) for name, options in pairs)
+        return Handling(
+            uses, self.lane, self.metering == "exact", self.ends_without_finish, self.on_error == "skip"
+        )
 
 
 def merged(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
@@ -146,6 +173,8 @@ class HttpProvider:
             raise ConfigError(_placed(problem) for problem in error.problems) from None
         assert isinstance(found, Declaration)
         self.declaration = found
+        self.handling = found.handling()
+        self.wraps = type(self).finalise is not HttpProvider.finalise or type(self).unwrap is not HttpProvider.unwrap
         self.name = found.name
         self.listed: Sequence[str] = found.models
         profiles = {found.protocol: Profile(found.protocol, found.protocol, check_base(found.base_url))}
@@ -189,6 +218,12 @@ class HttpProvider:
         if self._auth is None or credential.secret is None:
             return self._constant
         return (*self._constant, (self._auth.header.lower(), self._auth.prefix + credential.secret.reveal()))
+
+    def finalise(self, request: WireRequest, credential: Credential) -> WireRequest:
+        return request
+
+    def unwrap(self, data: Any) -> Any:
+        return data
 
     def classify(self, error: NeutralError, status: int, headers: Mapping[str, str]) -> Verdict:
         return classify(error, headers, self.wall_clock())

@@ -72,6 +72,15 @@ def dumps(value: Any) -> bytes:
         return dumps_exact(value)
 
 
+def is_json(text: bytes) -> bool:
+    """Whether :func:`loads` would take it."""
+    try:
+        loads(text)
+    except NotJson:
+        return False
+    return True
+
+
 def needs_exact(body: bytes) -> bool:
     """Whether orjson cannot keep what this JSON text says: integers beyond 64 bit, lone surrogate escapes.
 

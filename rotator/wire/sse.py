@@ -21,7 +21,7 @@ _BLANK_ENDS = (b"\n\n", b"\n\r\n", b"\r\r", b"\n\r", b"\r\r\n")
 #: Any of these holds two line ends; CR LF is one. Where CR is the second, an LF behind it belongs to it.
 _BLANK_PAIRS = (b"\n\n", b"\n\r", b"\r\r")
 #: A blank line with the line end before it.
-_BLANK = re.compile(rb"(?:\r\n|\n|\r)(?:\r\n|\n|\r)")
+_BLANK = re.compile(rb"(?>\r\n|\n|\r)(?:\r\n|\n|\r)")
 #: Line ends to ``str.splitlines`` and so to httpx and google-genai, not to SSE (faults.md 0 item 4). JSON may hold
 #: them escaped.
 _FALSE_LINE_ENDS = ((b"\xe2\x80\xa8", rb"\u2028"), (b"\xe2\x80\xa9", rb"\u2029"), (b"\xc2\x85", rb"\u0085"))

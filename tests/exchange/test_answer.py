@@ -119,10 +119,10 @@ async def test_a_stream_of_single_bytes_comes_back_byte_for_byte(
 async def test_a_whole_answer_comes_back_byte_for_byte(house: House, protocol: str) -> None:
     odd = (
         b' {"n": 1.0, "n": 1,\r\n "big": 123456789012345678901234567890, "lone": "\\ud83d", "e": 1E5, "":null,\t'
-        b'"type":"message", "content" : [], "choices" :[ ],"u":"\xe2\x80\xa8\xc2\x85\\u00e9", "stop_reason":"x" }\n'
+        b'"type":"message", "content" : [], "choices" :[ {} ],"u":"\xe2\x80\xa8\xc2\x85\\u00e9", "stop_reason":"x" }\n'
     )
-    large = b'{"type":"message","choices":[],"content":"' + b"x" * 2_000_000 + b'"}'
-    for body in (odd, large, b"[]", b'"text"', b"{}"):
+    large = b'{"type":"message","choices":[{}],"content":["' + b"x" * 2_000_000 + b'"]}'
+    for body in (odd, large):
         model = house.play(Raw(200, JSON, cut(body, [1, 2, 3, 70_000, 900_000])))
         answer = await house.call(protocol, model)
         assert (answer.status, answer.body) == (200, body)
@@ -223,7 +223,7 @@ async def test_nothing_behind_the_terminal_passes(house: House, protocol: str, t
 @pytest.mark.parametrize("end", ["clean", "drop", "reset"])
 async def test_what_ends_before_the_finish_reason_ends_in_an_error(house: House, protocol: str, end: str) -> None:
     shown = FRAMES[protocol][: UNTIL_FINISH[protocol] - 1]
-    answer = await committed(house, protocol, shown, b"data: {", end=end)
+    answer = await committed(house, protocol, shown, b"data: {\"half", end=end)
     error = ends_in_error(protocol, answer, b"".join(shown))
     why = "the stream ended before the answer was complete" if end == "clean" else "the answer broke off"
     assert error["message"] == f"upstream: {why}"

@@ -203,7 +203,8 @@ async def test_a_version_that_base_and_path_share_stands_once(house: House, base
 
 
 async def test_the_profile_that_speaks_the_clients_protocol_serves(house: House) -> None:
-    async with canned(Canned([WHOLE["messages"]])) as server:
+    either = {**json.loads(WHOLE["chat"]), **json.loads(WHOLE["messages"])}
+    async with canned(Canned([json.dumps(either).encode()])) as server:
         declared = {
             "protocol": "chat",
             "base_url": f"{server.url}/v1",

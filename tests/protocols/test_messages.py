@@ -224,7 +224,7 @@ def test_a_meter_says_the_same_however_frames_are_grouped(cuts: set[int]) -> Non
 def test_after_the_first_output_mere_deltas_are_counted_and_not_read() -> None:
     one = meter()
     plain = MESSAGES_FRAMES[2]
-    unreadable = plain.replace(b'"}}', b"broken")
+    unreadable = plain.replace(b'{', b'{{', 1)
     for block, outputs in ((plain, 1), (plain, 2), (plain * 3, 5), (unreadable, 6), (plain + unreadable, 8)):
         assert (one.feed(block), one.signals.outputs) == (len(block), outputs)
 
@@ -239,8 +239,6 @@ VISIBLE = [
     frame({"type": "content_block_start", "content_block": {"type": "tool_use", "id": "t", "name": "f", "input": {}}}),
     frame({"type": "content_block_start", "content_block": {"type": "redacted_thinking", "data": "x"}}),
     frame({"type": "content_block_start", "content_block": {"type": "text", "text": "early"}}),
-    b"data: no json\n\n",
-    b"event: ping\ndata: 7\n\n",
 ]
 HIDDEN = [
     start(input_tokens=1),
@@ -323,11 +321,34 @@ def test_an_error_frame_is_kept_back(
     assert json.loads(told.partition(b"data: ")[2]) == error
 
 
-@pytest.mark.parametrize("body", [[], 7, "x", None, {}, {"error": None}, {"content": "odd"}])
-def test_an_odd_whole_answer_says_nothing(body: Any) -> None:
+@pytest.mark.parametrize("body", [[], 7, "x", None, {}, {"error": None}, {"content": "odd"}, {"content": None}])
+def test_a_whole_answer_without_content_is_none(body: Any) -> None:
     one = meter()
     one.whole(body)
-    assert (one.signals.error, one.signals.finish, one.signals.ended, one.signals.visible) == (None, None, False, False)
+    assert (one.signals.error.kind, one.signals.error.code) == (K.BAD_GATEWAY, "empty_response")
+    assert (one.signals.finish, one.signals.ended, one.signals.visible) == (None, False, False)
+
+
+def test_an_empty_list_of_content_is_an_answer() -> None:
+    one = meter()
+    one.whole({"type": "message", "content": [], "stop_reason": "end_turn"})
+    assert (one.signals.error, one.signals.finish, one.signals.ended) == (None, "end_turn", True)
+
+
+@pytest.mark.parametrize("data", [b"no json", b"7", b'{"cut":'])
+@pytest.mark.parametrize("name", [b"content_block_delta", b"message_start", b"error"])
+def test_an_event_that_clients_read_and_that_is_no_json_is_an_error(name: bytes, data: bytes) -> None:
+    one = meter()
+    before = delta(type="text_delta", text="x")
+    assert one.feed(before + b"event: " + name + b"\ndata: " + data + b"\n\n") == len(before)
+    assert (one.signals.error.kind, one.signals.error.code) == (K.BAD_GATEWAY, "bad_event")
+
+
+@pytest.mark.parametrize("block", [b"data: no json\n\n", b"event: ping\ndata: 7\n\n", b"event: odd\ndata: x\n\n"])
+def test_what_clients_do_not_read_may_be_anything(block: bytes) -> None:
+    one = meter()
+    assert one.feed(block) == len(block)
+    assert (one.signals.error, one.signals.visible) == (None, False)
 
 
 @pytest.mark.parametrize(("body", "kind"), [

@@ -1,0 +1,82 @@
+"""The native lane's answers: the upstream's frames are read, pass the stages, and are written anew.
+
+The meter reads what the upstream said, before any adapter; what it lets pass is what the adapters see.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rotator.contracts import JsonFrame, Meter
+from rotator.exchange.answer import Bounds, RawStream, Redact
+from rotator.exchange.stages import Chain, TransformFailed, written
+from rotator.wire.jsontext import NotJson, dumps, read
+from rotator.wire.sse import frames, pieces, write_frame
+from rotator.wire.transport import Reply
+
+
+class NativeStream(RawStream):
+    """A stream whose frames pass an attempt's stages; everything else is as on the raw lane."""
+
+    __slots__ = ("_chain",)
+
+    def __init__(self, reply: Reply, meter: Meter, bounds: Bounds, redact: Redact, chain: Chain) -> None:
+        super().__init__(reply, meter, bounds, redact)
+        self._chain = chain
+
+    def _read(self, block: bytes) -> bytes:
+        """Frame by frame: metered as the upstream meant it, then shaped; the adapters' last frames before the end."""
+        chain, signals = self._chain, self._meter.signals
+        shown: list[bytes] = []
+        try:
+            for piece, _, _ in pieces(block):
+                if chain.wraps:
+                    piece = _unwrapped(piece, chain)
+                if not self._meter.feed(piece):
+                    break
+                if signals.ended:
+                    shown += map(_written, chain.end())
+                shown += _shaped(piece, chain)
+                if signals.ended:
+                    break
+        except TransformFailed as error:
+            self._cause = error  # what came before it is still the client's
+        return b"".join(shown)
+
+    def _rest(self) -> bytes:
+        """The adapters' last frames; where one fails even here, there is nothing more to give."""
+        try:
+            return b"".join(map(_written, self._chain.end()))
+        except TransformFailed:
+            return b""
+
+
+def _unwrapped(piece: bytes, chain: Chain) -> bytes:
+    """A frame in the protocol's own form; what is no JSON object stays as it is."""
+    whole = []
+    for frame in frames(piece):
+        data = _object(frame.data)
+        whole.append(write_frame(frame.data if data is None else dumps(chain.unwrapped(data)), frame.event))
+    return b"".join(whole) or piece
+
+
+def _shaped(piece: bytes, chain: Chain) -> list[bytes]:
+    """What a frame is to the client.  Comments, ``[DONE]`` and what is no JSON object pass as they are."""
+    for frame in frames(piece):
+        data = _object(frame.data)
+        if data is None:
+            return [write_frame(frame.data, frame.event)]
+        return [_written(one) for one in chain.event(JsonFrame(frame.event, data))]
+    return [piece]
+
+
+def _object(data: bytes) -> dict[str, Any] | None:
+    try:
+        value, _ = read(data)
+    except NotJson:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _written(frame: JsonFrame) -> bytes:
+    return write_frame(written(frame.data, "event"), frame.event)

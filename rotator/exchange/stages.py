@@ -1,0 +1,246 @@
+"""The stages of the native lane: what an attempt's JSON passes on its way out and back (design.md 2 and 3, Stage).
+
+A plan holds a ``Wiring``; each attempt opens it into a ``Chain`` of its own. Requests pass the adapters in declared
+order and the provider's ``finalise`` last; answers pass ``unwrap`` first, the adapters in reverse, and get the client's
+own name for the model last (engine.md 4.7, 7.1).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal, NamedTuple, Protocol
+
+from rotator.contracts import Adapter, Context, Credential, JsonFrame, ProtocolAdapter, Provider, WireRequest
+from rotator.errors import UpstreamFailed
+from rotator.neutral.error import ErrorKind, error_of
+from rotator.upstream.adapter import WireAdapter
+from rotator.wire.jsontext import dumps
+
+Direction = Literal["request", "response", "event", "end"]
+#: Of an exception's text in the error that the client gets.
+SHOWN_CHARACTERS: Final = 200
+
+
+class TransformFailed(UpstreamFailed):
+    """A stage raised: no key and no vendor is to blame, another target may do without it.
+
+    ``unsent``: it happened before anything was sent.
+    """
+
+    def __init__(self, stage: str, direction: Direction, cause: BaseException) -> None:
+        said = f"{type(cause).__name__}: {cause}"[:SHOWN_CHARACTERS]
+        message = f"{stage} failed on the {direction} ({said})"
+        super().__init__(error_of(ErrorKind.SERVER, message, code="transform_failed", should_retry=False), "sent")
+        self.unsent = direction == "request"
+
+
+class Stage(NamedTuple):
+    """One step.  ``call`` takes and gives a JSON object; in direction event a frame and frames."""
+
+    name: str
+    form: Literal["wire", "neutral"]
+    direction: Direction
+    call: Callable[[Any], Any]
+
+
+class Watcher(Protocol):
+    """What the trace wants to know of each step."""
+
+    def wrapped(self, stage: Stage, notes: list[Any]) -> Stage:
+        """The stage, telling what it did; the same one if nobody asks."""
+        ...
+
+
+def implements(kind: type, method: str) -> bool:
+    """Whether an adapter's class has a method of its own: what is inherited from the base changes nothing."""
+    own = getattr(kind, method, None)
+    return own is not None and own is not getattr(WireAdapter, method)
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """The stages of one plan, composed once.  ``strip_usage`` where usage may have to be asked for."""
+
+    provider: Provider
+    protocol: ProtocolAdapter
+    adapters: Sequence[Adapter]
+    ask_usage: bool
+    skip_failing: bool
+
+    def open(self, ctx: Context, credential: Credential, public_model: str, watcher: Watcher | None) -> Chain:
+        """The stages of one attempt.  Raises TransformFailed."""
+        opened: list[tuple[str, Any]] = []
+        for adapter in self.adapters:
+            try:
+                opened.append((f"adapter {adapter.name}", adapter.open(ctx)))
+            except Exception as error:
+                if not self.skip_failing:
+                    raise TransformFailed(f"adapter {adapter.name}", "request", error) from error
+        return Chain(self, opened, ctx, credential, public_model, watcher)
+
+
+class Chain:
+    """One attempt's stages.  Every method raises TransformFailed."""
+
+    def __init__(
+        self,
+        wiring: Wiring,
+        opened: Sequence[tuple[str, Any]],
+        ctx: Context,
+        credential: Credential,
+        public_model: str,
+        watcher: Watcher | None,
+    ) -> None:
+        self._wiring = wiring
+        self._skip = wiring.skip_failing
+        self._usage_added = False
+        self._public_model = public_model
+        self._watch = (lambda stage: watcher.wrapped(stage, ctx.notes)) if watcher else _plain
+        self._request = self._stages("request", "on_request", opened)
+        provider = wiring.provider
+        self.wraps = provider.wraps
+        self._finalise = self._stage("provider", "request", lambda request: provider.finalise(request, credential))
+        self._unwrap = self._stage("provider", "response", provider.unwrap)
+        back = list(reversed(opened))
+        # Counting tokens asks with the same body; its answer is none of the conversation's.
+        self._response = self._stages("response", "on_response", back if ctx.operation == "generate" else ())
+        self._event = self._stages("event", "on_event", back)
+        # An adapter's last frames pass those behind it.
+        self._end = [
+            (self._stage(name, "end", _last_of(one)), self._after(name, back))
+            for name, one in back
+            if implements(type(one), "on_end")
+        ]
+
+    def _stage(self, name: str, direction: Direction, call: Callable[[Any], Any]) -> Stage:
+        return self._watch(Stage(name, "wire", direction, call))
+
+    def _stages(self, direction: Direction, method: str, opened: Sequence[tuple[str, Any]]) -> list[Stage]:
+        return [
+            self._stage(name, direction, getattr(one, method))
+            for name, one in opened
+            if implements(type(one), method)
+        ]
+
+    def _after(self, name: str, back: Sequence[tuple[str, Any]]) -> list[Stage]:
+        place = [its for its, _ in back].index(name)
+        following = {its for its, _ in back[place + 1 :]}
+        return [stage for stage in self._event if stage.name in following]
+
+    def request(self, body: dict[str, Any], streaming: bool) -> WireRequest:
+        """The request as it goes to the upstream; ``body`` is the attempt's own and names the upstream's model."""
+        if self._wiring.ask_usage and streaming:
+            self._usage_added = self._wiring.protocol.ask_usage(body)
+        for stage in self._request:
+            body = self._object(stage, body)
+        request = WireRequest(body, {})
+        return _call(self._finalise, request) if self.wraps else request
+
+    def unwrapped(self, data: Any) -> Any:
+        """An answer, or one event of a stream, in the protocol's own JSON: what the meter reads."""
+        return _call(self._unwrap, data) if self.wraps else data
+
+    def response(self, body: Any) -> Any:
+        """A whole answer, unwrapped before, as the client gets it."""
+        for stage in self._response:
+            body = self._object(stage, body)
+        return self._named(body)
+
+    def event(self, frame: JsonFrame) -> list[JsonFrame]:
+        """What one event, unwrapped before, is to the client: one event, several, or none."""
+        return self._shown(self._through(self._event, [frame]))
+
+    def end(self) -> list[JsonFrame]:
+        """What the adapters kept for the end; called once, before the protocol's terminal."""
+        found: list[JsonFrame] = []
+        for stage, following in self._end:
+            found += self._through(following, self._frames(stage, None))
+        self._end = []
+        return self._shown(found)
+
+    def _through(self, stages: Iterable[Stage], frames: list[JsonFrame]) -> list[JsonFrame]:
+        for stage in stages:
+            frames = [shown for frame in frames for shown in self._frames(stage, frame)]
+        return frames
+
+    def _shown(self, frames: list[JsonFrame]) -> list[JsonFrame]:
+        """Frames under the client's name of the model, without usage that it did not ask for."""
+        if self._usage_added:
+            for frame in frames:
+                frame.data = self._wiring.protocol.without_usage(frame.data)
+            frames = [frame for frame in frames if frame.data is not None]
+        for frame in frames:
+            self._named(frame.data)
+        return frames
+
+    def _named(self, data: Any) -> Any:
+        for path in self._wiring.protocol.model_paths:
+            place = data
+            for member in path[:-1]:
+                place = place.get(member) if isinstance(place, dict) else None
+            if isinstance(place, dict) and isinstance(place.get(path[-1]), str):
+                place[path[-1]] = self._public_model
+        return data
+
+    def _object(self, stage: Stage, body: dict[str, Any]) -> dict[str, Any]:
+        result = self._run(stage, body)
+        if isinstance(result, dict):
+            return result
+        if self._skip:
+            return body
+        raise _wrong(stage, "a JSON object", result)
+
+    def _frames(self, stage: Stage, frame: JsonFrame | None) -> list[JsonFrame]:
+        result = self._run(stage, frame)
+        if isinstance(result, tuple | list) and all(isinstance(one, JsonFrame) for one in result):
+            return list(result)
+        if self._skip:
+            return [frame] if frame is not None else []
+        raise _wrong(stage, "frames", result)
+
+    def _run(self, stage: Stage, value: Any) -> Any:
+        """A stage's result; where failing ones are skipped, what went in stays as it was."""
+        if not self._skip:
+            return _call(stage, value)
+        before = copy.deepcopy(value)
+        try:
+            return _call(stage, value)
+        except TransformFailed:
+            if stage.direction == "event":
+                return [before]
+            return [] if stage.direction == "end" else before
+
+
+def _last_of(adapter: Any) -> Callable[[Any], Any]:
+    """``on_end`` as a stage, which takes one value."""
+    return lambda nothing: adapter.on_end()
+
+
+def _call(stage: Stage, value: Any) -> Any:
+    """The border of a transform: whatever it raises fails its attempt under its name."""
+    try:
+        result = stage.call(value)
+        if stage.direction in ("event", "end") and not isinstance(result, tuple | list | JsonFrame | Mapping):
+            result = list(result)  # a generator runs here and now, so that its errors are its own
+        return result
+    except Exception as error:
+        raise TransformFailed(stage.name, stage.direction, error) from error
+
+
+def written(value: Any, direction: Direction) -> bytes:
+    """JSON text of what the stages left.  Raises TransformFailed where they left what JSON cannot hold."""
+    try:
+        return dumps(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise TransformFailed("the adapters' result", direction, error) from error
+
+
+def _plain(stage: Stage) -> Stage:
+    """Nobody watches: the bare call."""
+    return stage
+
+
+def _wrong(stage: Stage, wanted: str, result: Any) -> TransformFailed:
+    return TransformFailed(stage.name, stage.direction, TypeError(f"gave {type(result).__name__}, not {wanted}"))

@@ -1,0 +1,142 @@
+"""What the trace hears of one attempt: the steps of its JSON, and a stream's bytes on both sides (engine.md 6, 7.7)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+from rotator.contracts import JsonFrame, Note, WireRequest
+from rotator.exchange.stages import Stage
+from rotator.trace.recorder import Recorder
+from rotator.wire.jsontext import dumps
+
+#: Of one side of a stream; the writer cuts what it keeps of it further.
+KEPT_BYTES: Final = 1024 * 1024
+
+
+class Watch:
+    """Wraps the stages of one attempt, so that each tells what it did."""
+
+    def __init__(self, recorder: Recorder, attempt: int) -> None:
+        self._recorder = recorder
+        self._attempt = attempt
+
+    def wrapped(self, stage: Stage, notes: list[Note]) -> Stage:
+        """The stage, telling; those of events only where every step is wanted."""
+        if stage.direction in ("event", "end") and not self._recorder.full:
+            return stage
+
+        def call(value: Any) -> Any:
+            before = _text(value)
+            result = stage.call(value)
+            if not isinstance(result, tuple | list | dict | JsonFrame | WireRequest):
+                result = list(result)
+            after = _text(result)
+            told = [note._asdict() for note in notes]
+            notes.clear()
+            self._recorder.add(
+                "stage",
+                attempt=self._attempt,
+                body=after if self._recorder.full else None,
+                stage=stage.name,
+                step=stage.direction,
+                changed=before != after,
+                notes=told,
+            )
+            return result
+
+        return stage._replace(call=call)
+
+
+class Tap:
+    """Collects what came and what was shown, up to a limit, and tells it when the stream is over."""
+
+    def __init__(self, recorder: Recorder, attempt: int, *, native: bool) -> None:
+        self._recorder = recorder
+        self._attempt = attempt
+        self._clock = asyncio.get_running_loop().time
+        self._native = native
+        self._began = self._clock()
+        self._first_byte: float | None = None
+        self._first_output: float | None = None
+        self._came = bytearray()
+        self._shown = bytearray()
+        self._came_bytes = 0
+        self._shown_bytes = 0
+        self._pieces = 0
+        self._acts: list[str] = []
+
+    def came(self, chunk: bytes) -> None:
+        """A piece of the upstream's body, as it was read."""
+        if not chunk:
+            return
+        if self._first_byte is None:
+            self._first_byte = self._clock()
+        self._pieces += 1
+        self._came_bytes += len(chunk)
+        if self._recorder.bounds and len(self._came) < KEPT_BYTES:
+            self._came += chunk
+        if self._recorder.full:
+            self._recorder.add("stream_event", attempt=self._attempt, body=chunk, side="upstream")
+
+    def opened(self) -> None:
+        """Something visible has come, or the end."""
+        self._first_output = self._clock()
+
+    def shown(self, block: bytes) -> None:
+        """Bytes for the client."""
+        self._shown_bytes += len(block)
+        if self._recorder.bounds and len(self._shown) < KEPT_BYTES:
+            self._shown += block
+
+    def turn(self, chunk: bytes, block: bytes) -> None:
+        """A piece that came and what the client gets of it."""
+        self.came(chunk)
+        if block:
+            self.shown(block)
+
+    def act(self, what: str) -> None:
+        """The stream was altered: mended, withheld, a trailer, an error in-band (design.md 2.1)."""
+        self._acts.append(what)
+
+    def over(self) -> None:
+        """Tell the trace; called once."""
+        add = self._recorder.add
+        add(
+            "upstream_stream",
+            attempt=self._attempt,
+            body=bytes(self._came) if self._came else None,
+            bytes=self._came_bytes,
+            pieces=self._pieces,
+            first_byte_ms=self._since(self._first_byte),
+            first_output_ms=self._since(self._first_output),
+        )
+        differs = self._native or self._acts
+        add(
+            "client_stream",
+            attempt=self._attempt,
+            body=bytes(self._shown) if differs and self._shown else None,
+            bytes=self._shown_bytes,
+            acts=self._acts,
+        )
+
+    def _since(self, moment: float | None) -> float | None:
+        return None if moment is None else round((moment - self._began) * 1_000, 1)
+
+
+def _text(value: Any) -> bytes:
+    """A JSON object, a request, a frame or frames as JSON text, to compare and to keep; b"" where it is no JSON."""
+    try:
+        return dumps(_plain(value))
+    except (TypeError, ValueError, RecursionError):
+        return b""  # the stage's own border finds that out
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, WireRequest):
+        return value.body
+    if isinstance(value, JsonFrame):
+        return {"event": value.event, "data": value.data}
+    if isinstance(value, tuple | list):
+        return [_plain(one) for one in value]
+    return value

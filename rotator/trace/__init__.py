@@ -1,0 +1,1 @@
+"""The transform trace: what is written down of each request, and how it is read again."""
