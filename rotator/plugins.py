@@ -307,7 +307,7 @@ def hooks_of(source: Found | EntryPoint, path: str) -> Module:
 
 
 def _plain_adapters(module: ModuleType, stem: str) -> list[type[WireAdapter]]:
-    """The adapters of a module without hooks: its classes that derive from WireAdapter; the file names nameless ones."""
+    """The adapters of a module without hooks: its classes that derive from WireAdapter; the file names the nameless."""
     own = [one for one in vars(module).values() if isinstance(one, type) and one.__module__ == module.__name__]
     found = [one for one in own if issubclass(one, WireAdapter) and not one.__name__.startswith("_")]
     for one in found:

@@ -8,7 +8,7 @@ own name for the model last (engine.md 4.7, 7.1).
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple, Protocol
 
@@ -109,8 +109,8 @@ class Chain:
         self._event = self._stages("event", "on_event", back)
         # An adapter's last frames pass those behind it.
         self._end = [
-            (self._stage(name, "end", _last_of(one)), self._after(name, back))
-            for name, one in back
+            (self._stage(name, "end", _last_of(one)), self._stages("event", "on_event", back[place + 1 :]))
+            for place, (name, one) in enumerate(back)
             if implements(type(one), "on_end")
         ]
 
@@ -124,17 +124,12 @@ class Chain:
             if implements(type(one), method)
         ]
 
-    def _after(self, name: str, back: Sequence[tuple[str, Any]]) -> list[Stage]:
-        place = [its for its, _ in back].index(name)
-        following = {its for its, _ in back[place + 1 :]}
-        return [stage for stage in self._event if stage.name in following]
-
     def request(self, body: dict[str, Any], streaming: bool) -> WireRequest:
         """The request as it goes to the upstream; ``body`` is the attempt's own and names the upstream's model."""
         if self._wiring.ask_usage and streaming:
             self._usage_added = self._wiring.protocol.ask_usage(body)
         for stage in self._request:
-            body = self._object(stage, body)
+            body = self._run(stage, body)
         request = WireRequest(body, {})
         return _call(self._finalise, request) if self.wraps else request
 
@@ -145,7 +140,7 @@ class Chain:
     def response(self, body: Any) -> Any:
         """A whole answer, unwrapped before, as the client gets it."""
         for stage in self._response:
-            body = self._object(stage, body)
+            body = self._run(stage, body)
         return self._named(body)
 
     def event(self, frame: JsonFrame) -> list[JsonFrame]:
@@ -156,13 +151,13 @@ class Chain:
         """What the adapters kept for the end; called once, before the protocol's terminal."""
         found: list[JsonFrame] = []
         for stage, following in self._end:
-            found += self._through(following, self._frames(stage, None))
+            found += self._through(following, self._run(stage, None))
         self._end = []
         return self._shown(found)
 
     def _through(self, stages: Iterable[Stage], frames: list[JsonFrame]) -> list[JsonFrame]:
         for stage in stages:
-            frames = [shown for frame in frames for shown in self._frames(stage, frame)]
+            frames = [shown for frame in frames for shown in self._run(stage, frame)]
         return frames
 
     def _shown(self, frames: list[JsonFrame]) -> list[JsonFrame]:
@@ -184,29 +179,13 @@ class Chain:
                 place[path[-1]] = self._public_model
         return data
 
-    def _object(self, stage: Stage, body: dict[str, Any]) -> dict[str, Any]:
-        result = self._run(stage, body)
-        if isinstance(result, dict):
-            return result
-        if self._skip:
-            return body
-        raise _wrong(stage, "a JSON object", result)
-
-    def _frames(self, stage: Stage, frame: JsonFrame | None) -> list[JsonFrame]:
-        result = self._run(stage, frame)
-        if isinstance(result, tuple | list) and all(isinstance(one, JsonFrame) for one in result):
-            return list(result)
-        if self._skip:
-            return [frame] if frame is not None else []
-        raise _wrong(stage, "frames", result)
-
     def _run(self, stage: Stage, value: Any) -> Any:
-        """A stage's result; where failing ones are skipped, what went in stays as it was."""
+        """A stage's result; where failing ones are skipped, what went in goes on as it was."""
         if not self._skip:
-            return _call(stage, value)
+            return _checked(stage, value)
         before = copy.deepcopy(value)
         try:
-            return _call(stage, value)
+            return _checked(stage, value)
         except TransformFailed:
             if stage.direction == "event":
                 return [before]
@@ -218,13 +197,23 @@ def _last_of(adapter: Any) -> Callable[[Any], Any]:
     return lambda nothing: adapter.on_end()
 
 
+def _checked(stage: Stage, value: Any) -> Any:
+    """An adapter's result: a JSON object, or a list of frames."""
+    result = _call(stage, value)
+    if stage.direction in ("request", "response"):
+        if not isinstance(result, dict):
+            raise _wrong(stage, "a JSON object", result)
+    elif not isinstance(result, list) or not all(isinstance(one, JsonFrame) for one in result):
+        raise _wrong(stage, "frames", result)
+    return result
+
+
 def _call(stage: Stage, value: Any) -> Any:
     """The border of a transform: whatever it raises fails its attempt under its name."""
     try:
         result = stage.call(value)
-        if stage.direction in ("event", "end") and not isinstance(result, tuple | list | JsonFrame | Mapping):
-            result = list(result)  # a generator runs here and now, so that its errors are its own
-        return result
+        # A generator runs here and now, so that its errors are its own.
+        return list(result) if stage.direction in ("event", "end") and not isinstance(result, JsonFrame) else result
     except Exception as error:
         raise TransformFailed(stage.name, stage.direction, error) from error
 
