@@ -65,6 +65,8 @@ VENDOR_WORDS: dict[tuple[str, str], str] = {
 #: Test files and folders that mirror no module, and what they are about.
 CROSS_CUTTING: dict[str, str] = {
     "tests/test_architecture.py": "the rules of the house",
+    "tests/test_incidents.py": "the incidents that others had, and which test each gave us",
+    "tests/server/test_confused.py": "requests that try to lead the proxy elsewhere",
     "tests/server/test_sdks.py": "the official SDKs over the whole server",
     "tests/test_packaging.py": "wheel, editable install, checkout, locks, Makefile",
 }
