@@ -11,6 +11,7 @@ from rotator.config import Flags, Settings, load
 from rotator.errors import ConfigError, PluginError
 from rotator.plugins import Loaded
 from rotator.plugins import load as load_plugins
+from rotator.server.logs import LOGGER, SafeFormatter
 from rotator.world import World, build_world
 
 
@@ -54,10 +55,11 @@ def tell_warnings(world: World) -> None:
 def set_up_logging(level: int = logging.WARNING) -> None:
     """Our own log lines to stderr; uvicorn's are covered by ours."""
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
-    logging.getLogger("rotator").handlers = [handler]
-    logging.getLogger("rotator").setLevel(level)
-    logging.getLogger("rotator").propagate = False
+    handler.setFormatter(SafeFormatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
+    log = logging.getLogger(LOGGER)
+    log.handlers = [handler]
+    log.setLevel(level)
+    log.propagate = False
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL + 1)
 
 

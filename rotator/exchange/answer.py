@@ -137,6 +137,7 @@ class RawStream:
     def _told(self) -> UpstreamFailed:
         """The failure that was found while reading."""
         if self._cause is not None:
+            self._cause.error = self._redact(self._cause.error)
             return self._cause
         assert self._meter.signals.error is not None
         return UpstreamFailed(self._redact(self._meter.signals.error), "answered")

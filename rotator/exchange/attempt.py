@@ -20,7 +20,7 @@ from rotator.neutral.error import ErrorKind, error_of
 from rotator.neutral.redact import Redactor
 from rotator.trace.recorder import Recorder
 from rotator.wire.deadline import Deadline
-from rotator.wire.jsontext import NotJson, read
+from rotator.wire.jsontext import NotJson, loads, read
 from rotator.wire.transport import Outgoing, Reply, Transport, failed
 
 #: A stage of ours failed: another key would not help, another target may do without it.
@@ -91,6 +91,8 @@ class Attempt:
             raise
 
     def _over(self, cause: UpstreamFailed) -> AttemptFailed:
+        if isinstance(cause, TransformFailed):
+            cause.error = self.redactor.error(cause.error)  # the text of whatever a plug-in raised
         if cause.stage != "answered":  # the transport does not know whose connection it was
             message = cause.error.message.replace("upstream:", f"{self.plan.target.provider}:", 1)
             cause = UpstreamFailed(replace(cause.error, message=message), cause.stage, cause.headers)
@@ -188,11 +190,9 @@ class Attempt:
     def _metered(self, reply: Reply, body: bytes) -> tuple[Any, Meter]:
         """A whole answer and what its meter found in it.  Raises UpstreamFailed for an error or what is no JSON."""
         try:
-            parsed, _ = read(body)
+            parsed = loads(body) if self._chain is None else self._chain.unwrapped(read(body)[0])
         except NotJson as error:
             raise _no_json(reply, body) from error
-        if self._chain is not None:
-            parsed = self._chain.unwrapped(parsed)
         meter: Meter = self.plan.protocol.meter(self.asked.call)
         meter.whole(parsed)
         if meter.signals.error is not None:

@@ -1,0 +1,98 @@
+"""The trace's place in the process: one writer for all requests, and what a request's ends say of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from rotator.config.schema import Trace
+from rotator.contracts import Clock, Route
+from rotator.exchange.record import RequestRecord
+from rotator.trace.recorder import Recorder
+from rotator.trace.writer import TraceWriter, trace_folder
+from rotator.world import World
+
+
+class Tracing:
+    """Makes the recorders; the writer is made anew when a reload moves the folder or changes its sizes."""
+
+    def __init__(self, world: World, clock: Clock) -> None:
+        self._clock = clock
+        self._settings: Trace | None = None
+        self._writer: TraceWriter | None = None
+        self.adopt(world)
+
+    @property
+    def dropped(self) -> int:
+        """Entries that the present writer lost."""
+        return self._writer.dropped if self._writer else 0
+
+    def adopt(self, world: World) -> None:
+        """Take over a generation's settings.  Touches no disk before the first entry."""
+        settings = world.settings.get(Trace)
+        if settings == self._settings:
+            return
+        self.close()
+        self._settings = settings
+        if settings.level != "off":
+            self._writer = TraceWriter(
+                trace_folder(world.settings),
+                body_bytes=settings.body_bytes,
+                file_bytes=settings.file_bytes,
+                total_bytes=settings.total_bytes,
+            )
+
+    def recorder(self, request_id: str, world: World) -> Recorder | None:
+        """One request's entries, or None where nothing is traced."""
+        if self._writer is None or self._settings is None or self._settings.level == "off":
+            return None
+        return Recorder(self._writer, self._settings.level, request_id, self._clock, world.redactor)
+
+    def close(self) -> None:
+        """Write what waits, as long as that is quick."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+
+def tell_request(record: RequestRecord, route: Route, headers: Mapping[str, str], query: str, body: bytes) -> None:
+    """What the client sent, as far as it came to be read."""
+    if record.trace is not None:
+        record.trace.add(
+            "client_request",
+            headers=headers.items(),
+            body=body,
+            method=record.method,
+            path=record.path,
+            query=query,
+            operation=route.operation,
+            model=record.model,
+            client=record.client,
+            bytes=len(body),
+        )
+
+
+def tell_answer(
+    record: RequestRecord, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes | None = None
+) -> None:
+    """What the client got: a whole answer, an error, or the head of a stream."""
+    if record.trace is not None:
+        pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
+        record.trace.add("client_response", headers=pairs, body=body, status=status)
+
+
+def tell_end(record: RequestRecord, took_ms: float) -> None:
+    """The request is over."""
+    if record.trace is not None:
+        way = record.way
+        record.trace.add(
+            "end",
+            status=record.status,
+            attempts=record.attempts,
+            note=record.note,
+            took_ms=round(took_ms, 1),
+            model=record.model,
+            provider=way.provider if way else "",
+            upstream_model=way.model if way else "",
+            credential=record.label,
+            lane=way.lane if way else "",
+        )
