@@ -1,4 +1,4 @@
-"""The command line: ``rotator serve | check | plugins``.  Each command imports what it needs when it runs."""
+"""The command line: ``rotator serve | check | plugins | trace``.  Each command imports what it needs when it runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ COMMANDS = {
     "serve": "run the proxy",
     "check": "check the configuration without starting",
     "plugins": "list protocols, adapters and providers and where they come from",
+    "trace": "show what was traced of the requests",
 }
+#: Flags of commands that serve nothing, for those that ask for all of them.
+_NOT_GIVEN = {"host": None, "port": None, "trace": None, "demo": None}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -25,16 +28,44 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, line in COMMANDS.items():
         command = commands.add_parser(name, help=line, description=f"{line[0].upper()}{line[1:]}.")
+        if name == "trace":
+            _trace_flags(command)
+            continue
         command.add_argument("--host", metavar="H", help="address to listen on (default 127.0.0.1)")
         command.add_argument("--port", metavar="P", help="port to listen on (default 8000, 0: any)")
-        command.add_argument("--env-file", metavar="F", help="read this instead of ./.env")
-        command.add_argument("--config", metavar="F", help="read this instead of ./rotator.yaml")
-        command.add_argument("--plugins", metavar="DIR", action="append", default=[], help="a folder of plug-ins")
-        command.add_argument("--state", metavar="DIR", help="folder for state (this version: traces)")
+        _place_flags(command)
         command.add_argument("--trace", metavar="LEVEL", help="off, meta, bounds or full (default off)")
-        command.add_argument("--trace-dir", metavar="DIR", help="folder for traces (default: trace under --state)")
         command.add_argument("--demo", action="store_true", default=None, help="serve the built-in demo provider")
     return parser
+
+
+def _place_flags(command: argparse.ArgumentParser) -> None:
+    """Where things are, for every command."""
+    command.add_argument("--env-file", metavar="F", help="read this instead of ./.env")
+    command.add_argument("--config", metavar="F", help="read this instead of ./rotator.yaml")
+    command.add_argument("--plugins", metavar="DIR", action="append", default=[], help="a folder of plug-ins")
+    command.add_argument("--state", metavar="DIR", help="folder for state (this version keeps traces in it, if any)")
+    command.add_argument("--trace-dir", metavar="DIR", help="folder for traces (default: trace under --state)")
+
+
+def _trace_flags(command: argparse.ArgumentParser) -> None:
+    actions = command.add_subparsers(dest="action", metavar="ls|show", required=True)
+    listing = actions.add_parser("ls", help="one line a request, newest last", description="The newest requests.")
+    listing.add_argument("--limit", type=_positive, default=20, metavar="N", help="how many (default 20)")
+    show = actions.add_parser("show", help="the passes of one request", description="The passes of one request.")
+    show.add_argument("id", metavar="ID", help="the request's id, a beginning or an end of it that is unique, or last")
+    show.add_argument("--pass", dest="name", metavar="NAME", help="this pass only, such as upstream_request")
+    show.add_argument("--all", action="store_true", help="bodies whole, lines unshortened")
+    for action in (listing, show):
+        action.add_argument("--json", action="store_true", help="for programs: one JSON object a line")
+        _place_flags(action)
+        action.set_defaults(**_NOT_GIVEN)
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, found {text!r}")
+    return int(text)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

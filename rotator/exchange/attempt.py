@@ -63,6 +63,7 @@ class Attempt:
     ended: Callable[[Outcome, int], None]
     number: int = 1
     status: int = 0
+    _sent_at: float = 0.0
     _chain: Chain | None = None
     _tap: Tap | None = None
 
@@ -104,6 +105,7 @@ class Attempt:
         outgoing = self._outgoing()
         if self.asked.trace is not None:
             self._told_request(self.asked.trace, outgoing)
+            self._sent_at = asyncio.get_running_loop().time()
         reply = await transport.send(outgoing)
         self.status = reply.status
         return reply
@@ -209,7 +211,7 @@ class Attempt:
         )
         if self.asked.trace is not None:
             self._told_response(reply)
-            stream.tap = self._tap = Tap(self.asked.trace, self.number, native=chain is not None)
+            stream.tap = self._tap = Tap(self.asked.trace, self.number, self._sent_at, native=chain is not None)
         document = await stream.open()
         if document:
             raise await self._not_a_stream(reply, document)
@@ -225,11 +227,12 @@ class Attempt:
     def _headers(self, reply: Reply, expected: str) -> list[tuple[bytes, bytes]]:
         """The vendor's headers that may pass, none that holds a secret; its content type if it is the right one."""
         told = reply.header("content-type")
-        kind = told if told.lower().startswith(expected) and told.isprintable() else expected
+        usable = told.lower().startswith(expected) and told.isprintable() and not self.redactor.holds(told)
+        kind = told if usable else expected
         passed = self.plan.reply_pass.pick(reply.headers)
         headers = [(b"content-type", kind.encode("latin-1", "replace"))]
         for name, value in passed:
-            if not self.redactor.holds(value):
+            if not self.redactor.holds(value) and not self.redactor.holds(name):
                 headers.append((name.encode("latin-1", "replace"), value.encode("latin-1", "replace")))
         return headers
 

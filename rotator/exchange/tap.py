@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from typing import Any
 
 from rotator.contracts import JsonFrame, Note, WireRequest
 from rotator.exchange.stages import Stage
 from rotator.trace.recorder import Recorder
 from rotator.wire.jsontext import dumps
-
-#: Of one side of a stream; the writer cuts what it keeps of it further.
-KEPT_BYTES: Final = 1024 * 1024
 
 
 class Watch:
@@ -39,7 +36,7 @@ class Watch:
                 attempt=self._attempt,
                 body=after if self._recorder.full else None,
                 stage=stage.name,
-                step=stage.direction,
+                direction=stage.direction,
                 changed=before != after,
                 notes=told,
             )
@@ -51,12 +48,13 @@ class Watch:
 class Tap:
     """Collects what came and what was shown, up to a limit, and tells it when the stream is over."""
 
-    def __init__(self, recorder: Recorder, attempt: int, *, native: bool) -> None:
+    def __init__(self, recorder: Recorder, attempt: int, sent_at: float, *, native: bool) -> None:
+        """``sent_at``: when the request went out, in the loop's seconds."""
         self._recorder = recorder
         self._attempt = attempt
         self._clock = asyncio.get_running_loop().time
         self._native = native
-        self._began = self._clock()
+        self._sent_at = sent_at
         self._first_byte: float | None = None
         self._first_output: float | None = None
         self._came = bytearray()
@@ -74,10 +72,10 @@ class Tap:
             self._first_byte = self._clock()
         self._pieces += 1
         self._came_bytes += len(chunk)
-        if self._recorder.bounds and len(self._came) < KEPT_BYTES:
+        if self._recorder.bounds and len(self._came) < self._recorder.collect_bytes:
             self._came += chunk
         if self._recorder.full:
-            self._recorder.add("stream_event", attempt=self._attempt, body=chunk, side="upstream")
+            self._recorder.add("stream_event", attempt=self._attempt, body=chunk)
 
     def opened(self) -> None:
         """Something visible has come, or the end."""
@@ -86,7 +84,7 @@ class Tap:
     def shown(self, block: bytes) -> None:
         """Bytes for the client."""
         self._shown_bytes += len(block)
-        if self._recorder.bounds and len(self._shown) < KEPT_BYTES:
+        if self._recorder.bounds and len(self._shown) < self._recorder.collect_bytes:
             self._shown += block
 
     def turn(self, chunk: bytes, block: bytes) -> None:
@@ -121,7 +119,7 @@ class Tap:
         )
 
     def _since(self, moment: float | None) -> float | None:
-        return None if moment is None else round((moment - self._began) * 1_000, 1)
+        return None if moment is None else round((moment - self._sent_at) * 1_000, 1)
 
 
 def _text(value: Any) -> bytes:

@@ -9,6 +9,7 @@ import logging
 import secrets
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final, Protocol, TextIO
 
 from rotator import __version__
@@ -16,6 +17,7 @@ from rotator.config.schema import Limits, Server, Timeouts
 from rotator.contain import contain
 from rotator.contracts import Caller, Clock, ProtocolAdapter, Provider, Runtime
 from rotator.credentials.pool import Pool
+from rotator.errors import Refused
 from rotator.exchange.record import RequestRecord
 from rotator.exchange.trip import Means
 from rotator.neutral.error import ErrorKind, NeutralError, error_of
@@ -24,12 +26,16 @@ from rotator.server.catalogue import Catalogue
 from rotator.server.clock import SystemClock
 from rotator.server.fetching import fetcher
 from rotator.server.lines import RequestLines
+from rotator.server.logs import redact_logs
+from rotator.server.tracing import Tracing
 from rotator.wire.transport import Transport, TransportSettings
 from rotator.world import World
 
 log = logging.getLogger(__name__)
 
 SHUTTING_DOWN: Final = error_of(ErrorKind.OVERLOADED, "the proxy is shutting down", code="shutting_down")
+#: When a request that found no slot may come again.
+RETRY_SECONDS: Final = 1.0
 
 
 class Endable(Protocol):
@@ -38,6 +44,44 @@ class Endable(Protocol):
     def end(self, error: NeutralError) -> None:
         """Stop it with an error for its client."""
         ...
+
+
+class Slots:
+    """Counts admitted requests under way, in all and for each client key.
+
+    Who may not come in takes none: strangers cannot use up what clients need.
+    """
+
+    __slots__ = ("_clients", "total")
+
+    def __init__(self) -> None:
+        self.total = 0
+        self._clients: dict[str, int] = {}
+
+    def take(self, client: str, limits: Limits) -> None:
+        """One more for ``Caller.id``.  Raises Refused where that is too many; otherwise ``free`` must follow."""
+        taken = self._clients.get(client, 0)
+        if self.total >= limits.concurrent_requests:
+            raise _no_slot(f"{limits.concurrent_requests} requests are under way (limits.concurrent_requests)")
+        most = limits.concurrent_requests_per_client
+        if most is not None and taken >= most:
+            raise _no_slot(f"{most} requests of this client are under way (limits.concurrent_requests_per_client)")
+        self.total += 1
+        self._clients[client] = taken + 1
+
+    def free(self, client: str) -> None:
+        """The request is over; a client without requests is forgotten."""
+        self.total -= 1
+        left = self._clients[client] - 1
+        if left:
+            self._clients[client] = left
+        else:
+            del self._clients[client]
+
+
+def _no_slot(message: str) -> Refused:
+    error = error_of(ErrorKind.OVERLOADED, message, code="too_many_requests_in_flight")
+    return Refused(replace(error, retry_after_seconds=RETRY_SECONDS))
 
 
 class Core:
@@ -55,11 +99,14 @@ class Core:
         self.runtime = Runtime(world.protocols, fetcher(self.transport, world.proxies))
         self.catalogue = Catalogue(self.clock, lambda: self.runtime)
         self.lines = RequestLines(out or sys.stdout, as_json=world.settings.get(Server).log == "json")
+        self.tracing = Tracing(world, self.clock)
         self.running: set[Endable] = set()
+        self.slots = Slots()
         self.stopping = False
         self.idle = asyncio.Event()
         self._gate = Gate(world.settings.client_keys)
         self._started: dict[str, Provider] = {}
+        redact_logs(world.redactor)
         self.leaving: list[Provider] = []
         self._numbers = itertools.count(1)
         self._prefix = secrets.token_hex(4)
@@ -76,9 +123,11 @@ class Core:
             request_id, clock.time(), clock.monotonic(), method=scope["method"], path=scope["path"][:200]
         )
 
-    def finished(self, record: RequestRecord) -> None:
-        """A request is over: its line."""
-        self.lines.add(record, (self.clock.monotonic() - record.started) * 1_000)
+    def finished(self, record: RequestRecord) -> float:
+        """A request is over: its line.  How long it took, in ms."""
+        took_ms = (self.clock.monotonic() - record.started) * 1_000
+        self.lines.add(record, took_ms)
+        return took_ms
 
     async def startup(self) -> None:
         """Make the session and start the providers that have a key; nothing touches the network."""
@@ -103,6 +152,8 @@ class Core:
         self.world = world
         self.pool.reconcile(world.credentials)
         self._gate = Gate(world.settings.client_keys)
+        self.tracing.adopt(world)
+        redact_logs(world.redactor)
         self.runtime = Runtime(world.protocols, fetcher(self.transport, world.proxies))
         self.transport.settings = _transport_settings(world)
         for provider in [one for one in self.leaving if one.name in world.credentials]:
@@ -150,6 +201,7 @@ class Core:
         self.leaving.clear()
         self._started.clear()
         await self.transport.aclose()
+        self.tracing.close()
         self.lines.flush()
         if self.lines.dropped:
             log.warning("%d request lines could not be written", self.lines.dropped)

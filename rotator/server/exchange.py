@@ -16,9 +16,11 @@ from rotator.neutral.error import ErrorKind, NeutralError, error_of
 from rotator.server.admit import header_map
 from rotator.server.bodies import parse_object, read_body
 from rotator.server.core import Core
-from rotator.server.hangup import ClientGone, HangupWatch, Receive, connection_of
+from rotator.server.guard import stopped_reading
+from rotator.server.hangup import EXTENSION, ClientGone, HangupWatch, Receive, connection_of
 from rotator.server.heartbeat import BEAT, with_heartbeats
 from rotator.server.replies import PRIVATE, STREAMED, Send, send_body, send_error, told
+from rotator.server.tracing import tell_answer, tell_end, tell_request
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +56,7 @@ class Running:
         self.send = send
         self.world = exchange.core.world
         self.answer: Answer | None = None
+        self.slot: str | None = None
         self.started = False
         self.shown = False
         self.beats: float | None = None
@@ -82,12 +85,16 @@ class Running:
             await self._refuse(error_of(ErrorKind.SERVER, "the proxy failed on this request", code="internal_error"))
         finally:
             self.core.leave(self)
-            self.core.finished(self.record)
+            if self.slot is not None:
+                self.core.slots.free(self.slot)
+            took_ms = self.core.finished(self.record)
             stream = self.answer.stream if self.answer is not None else None
             if stream is not None:
                 if self.shown:
                     await stream.drain()
                 stream.close()
+            if self.record.trace is not None:
+                tell_end(self.record.trace, self.record, took_ms)
             if self.core.leaving:
                 await self.core.close_leaving()
 
@@ -96,15 +103,22 @@ class Running:
         query = self.scope["query_string"].decode("latin-1")
         caller = self.core.admit(self.scope, headers, query)
         self.record.client = caller.label
+        self.record.trace = self.core.tracing.recorder(self.record.request_id, self.world)
         if self.core.stopping:
             raise Refused(error_of(ErrorKind.OVERLOADED, "the proxy is shutting down", code="shutting_down"))
+        self.core.slots.take(caller.id, self.world.limits)
+        self.slot = caller.id
         limit, seconds = self.world.limits.request_body_bytes, self.world.timeouts.body_seconds
         connection = connection_of(self.scope)
         body = await read_body(receive, headers, limit, None if connection.whole else seconds)
-        operation = self.route.operation
-        call = Call(self.protocol.name, operation, self.route.path, query, headers, body, parse_object(body))
-        envelope = self.protocol.peek(call)
-        self.record.model = envelope.model[:SHOWN_CHARACTERS]
+        route = self.route
+        try:
+            call = Call(self.protocol.name, route.operation, route.path, query, headers, body, parse_object(body))
+            envelope = self.protocol.peek(call)
+            self.record.model = envelope.model[:SHOWN_CHARACTERS]
+        finally:
+            if self.record.trace is not None:
+                tell_request(self.record.trace, self.record, route, headers, body)
         with HangupWatch(connection) as watch:
             opening = Trip(self.core.means, self.world, call, caller, self.record).open(self.protocol, envelope)
             self.beats = self.world.timeouts.stream_heartbeat_seconds if envelope.streaming else None
@@ -114,7 +128,9 @@ class Running:
                 self.meter = self.protocol.meter(call)
                 self.answer = await with_heartbeats(opening, self.beats, self._beat)
             await self._show(self.answer, watch)
-        if watch.gone:
+        if stopped_reading(connection):
+            self._gone("client stopped reading")
+        elif watch.gone:
             self._gone()
 
     async def _show(self, answer: Answer, watch: HangupWatch) -> None:
@@ -123,12 +139,17 @@ class Running:
         stream, begun = answer.stream, self.started
         self.started = True
         if stream is None:
-            await send_body(self.send, answer.status, [*answer.headers, *PRIVATE, *told(self.record)], answer.body)
+            headers = [*answer.headers, *PRIVATE, *told(self.record)]
+            await send_body(self.send, answer.status, headers, answer.body)
             watch.stop()
+            if self.record.trace is not None:
+                tell_answer(self.record.trace, answer.status, headers, answer.body)
             return
         send, beats = self.send, self.beats
         if not begun:
             headers = [*answer.headers, *STREAMED, *told(self.record)]
+            if self.record.trace is not None:
+                tell_answer(self.record.trace, answer.status, headers)
             await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         if beats is None:
             await stream.relay(send)
@@ -146,6 +167,8 @@ class Running:
             self.started = True
             self.record.status = 200
             headers = [(b"content-type", b"text/event-stream"), *STREAMED, *told(self.record)[:2]]
+            if self.record.trace is not None:
+                tell_answer(self.record.trace, 200, headers)
             await self.send({"type": "http.response.start", "status": 200, "headers": headers})
         await self.send({"type": "http.response.body", "body": BEAT, "more_body": True})
 
@@ -153,13 +176,24 @@ class Running:
         self.record.note = error.code or str(error.kind)
         if self.started:
             if self.answer is None and self.meter is not None:  # only heartbeats are out
-                await self.send({"type": "http.response.body", "body": self.meter.fail(error), "more_body": False})
+                ending = self.meter.fail(error)
+                if self.record.trace is not None:
+                    self.record.trace.add("client_stream", body=ending, bytes=len(ending), acts=["error in-band"])
+                await self.send({"type": "http.response.body", "body": ending, "more_body": False})
             elif self.answer is not None and self.answer.stream is not None and not self.answer.stream.done:
                 ending = self.answer.stream.fail(error)
                 await self.send({"type": "http.response.body", "body": ending, "more_body": False})
             return  # else only breaking off is honest, and the server does so
-        extra = [(b"connection", b"close")] if error.status in _CLOSING and error.protocol is None else None
+        extra = [(b"connection", b"close")] if self._closes_after(error) else None
         await send_error(self.send, self.protocol, error, self.record, extra)
+
+    def _closes_after(self, error: NeutralError) -> bool:
+        """Whether the connection ends with this refusal: what follows on it may be a body that nobody reads."""
+        if error.protocol is not None:
+            return False
+        connection = self.scope["extensions"].get(EXTENSION)
+        unread = self.slot is None and connection is not None and not connection.whole
+        return error.status in _CLOSING or (unread and error.kind is ErrorKind.OVERLOADED)
 
     async def _last_words(self, error: NeutralError) -> None:
         """The process ends: an open stream gets its protocol's in-band error, what has not begun a refusal."""
@@ -174,9 +208,9 @@ class Running:
         if not stream.done:
             await self.send({"type": "http.response.body", "body": stream.fail(error), "more_body": False})
 
-    def _gone(self) -> None:
+    def _gone(self, note: str = "client gone") -> None:
         self.record.status = self.record.status or GONE
-        self.record.note = "client gone"
+        self.record.note = note
 
     def end(self, error: NeutralError) -> None:
         """Stop this request with an error for its client."""

@@ -103,7 +103,8 @@ class Process:
         self._graceful = False
         self._tasks: set[asyncio.Task[None]] = set()
         settings = core.world.settings
-        http = guarded(settings.get(Limits).header_bytes, settings.get(Timeouts).header_seconds)
+        timeouts = settings.get(Timeouts)
+        http = guarded(settings.get(Limits).header_bytes, timeouts.header_seconds, timeouts.write_seconds)
         config = uvicorn.Config(
             App(core),
             http=http,
@@ -215,7 +216,8 @@ class Process:
         clients = count_keys(keys) if keys else "no client key"
         log.warning("configuration reloaded: providers %s; clients: %s", summary(world), clients)
         if _at_start(world.settings) != _at_start(before):
-            log.warning("server.*, timeouts.connect, timeouts.header, limits.header_bytes: from the next start on")
+            names = "server.*, timeouts.connect, timeouts.header, timeouts.write, limits.header_bytes"
+            log.warning("%s: from the next start on", names)
         for warning in world.warnings:
             log.warning("%s", warning)
 
@@ -223,7 +225,8 @@ class Process:
 def _at_start(settings: Settings) -> tuple[object, ...]:
     """What is read once, when sockets are made."""
     timeouts = settings.get(Timeouts)
-    return settings.get(Server), timeouts.connect_seconds, timeouts.header_seconds, settings.get(Limits).header_bytes
+    seconds = timeouts.connect_seconds, timeouts.header_seconds, timeouts.write_seconds
+    return settings.get(Server), *seconds, settings.get(Limits).header_bytes
 
 
 def address(bound: socket.socket) -> str:

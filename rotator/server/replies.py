@@ -10,6 +10,7 @@ from typing import Any, Final
 from rotator.contracts import ProtocolAdapter
 from rotator.exchange.record import RequestRecord
 from rotator.neutral.error import NeutralError
+from rotator.server.tracing import tell_answer
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 HeaderList = list[tuple[bytes, bytes]]
@@ -57,4 +58,6 @@ async def send_error(
     record.status = reply.status
     record.note = record.note or error.code or str(error.kind)
     headers = [(b"content-type", b"application/json"), *PRIVATE, *told(record), *wait_headers(error), *(extra or [])]
+    if record.trace is not None:
+        tell_answer(record.trace, reply.status, headers, reply.body)
     await send_body(send, reply.status, headers, reply.body)

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from rotator.config.schema import Trace
 from rotator.contracts import Clock, Route
 from rotator.exchange.record import RequestRecord
+from rotator.trace.files import trace_folder
 from rotator.trace.recorder import Recorder
-from rotator.trace.writer import TraceWriter, trace_folder
+from rotator.trace.writer import TraceWriter
 from rotator.world import World
 
 
@@ -54,45 +55,43 @@ class Tracing:
             self._writer = None
 
 
-def tell_request(record: RequestRecord, route: Route, headers: Mapping[str, str], query: str, body: bytes) -> None:
-    """What the client sent, as far as it came to be read."""
-    if record.trace is not None:
-        record.trace.add(
-            "client_request",
-            headers=headers.items(),
-            body=body,
-            method=record.method,
-            path=record.path,
-            query=query,
-            operation=route.operation,
-            model=record.model,
-            client=record.client,
-            bytes=len(body),
-        )
+def tell_request(
+    trace: Recorder, record: RequestRecord, route: Route, headers: Mapping[str, str], body: bytes
+) -> None:
+    """What the client sent; the model is empty where it could not be read."""
+    trace.add(
+        "client_request",
+        headers=headers.items(),
+        body=body,
+        method=record.method,
+        path=record.path,
+        operation=route.operation,
+        model=record.model,
+        client=record.client,
+        bytes=len(body),
+    )
 
 
 def tell_answer(
-    record: RequestRecord, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes | None = None
+    trace: Recorder, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes | None = None
 ) -> None:
     """What the client got: a whole answer, an error, or the head of a stream."""
-    if record.trace is not None:
-        pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
-        record.trace.add("client_response", headers=pairs, body=body, status=status)
+    pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
+    trace.add("client_response", headers=pairs, body=body, status=status)
 
 
-def tell_end(record: RequestRecord, took_ms: float) -> None:
+def tell_end(trace: Recorder, record: RequestRecord, took_ms: float) -> None:
     """The request is over."""
-    if record.trace is not None:
-        way = record.way
-        record.trace.add(
-            "end",
-            status=record.status,
-            attempts=record.attempts,
-            note=record.note,
-            took_ms=round(took_ms, 1),
-            model=record.model,
-            provider=way.provider if way else "",
-            upstream_model=way.model if way else "",
-            credential=record.label,
-            lane=way.lane if way else "",
-        )
+    way = record.way
+    trace.add(
+        "end",
+        status=record.status,
+        attempts=record.attempts,
+        note=record.note,
+        took_ms=round(took_ms, 1),
+        model=record.model,
+        provider=way.provider if way else "",
+        upstream_model=way.model if way else "",
+        credential=record.label,
+        lane=way.lane if way else "",
+    )

@@ -1,1 +1,1 @@
-"""The transform trace: what is written down of each request, and how it is read again."""
+"""The transform trace: what happened to each request, pass by pass, in files of one JSON object a line."""

@@ -1,6 +1,10 @@
-"""Client keys in every carrier, hostile ones, and what is asked for where there is no key."""
+"""Client keys in every carrier, hostile ones, what is asked for where there is no key, and what stays on this side."""
 
+import json
+from base64 import b64encode
 from collections.abc import AsyncIterator
+from hashlib import sha256
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -9,10 +13,13 @@ from rotator.config.environment import ClientKey
 from rotator.errors import Refused
 from rotator.neutral.secret import Secret
 from rotator.server.admit import Gate, given_key, header_map, is_loopback
-from tests.asking import ask, chat, exchange, messages, parsed, request
+from rotator.server.app import App
+from tests.asking import Answer, ask, chat, exchange, messages, parsed, request
 from tests.proxy import Proxy, make_world, serving
+from tests.upstreams import PATHS, PROVIDERS, WHOLE, Canned, House, Play, Reply, canned
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+BOTH = pytest.mark.parametrize("protocol", PROVIDERS)
 
 FIRST, SECOND = "client-key-number-one", "client-key-number-two"
 HOST = {"host": "127.0.0.1:8000"}
@@ -234,3 +241,237 @@ async def test_two_lengths_are_refused(demo: Proxy) -> None:
 
 async def test_repeated_headers_are_joined() -> None:
     assert header_map([(b"host", b"a"), (b"x", b"1"), (b"x", b"\xe9")]) == {"host": "a", "x": "1, é"}
+
+
+OPEN = ("/", "/health", "/ready")
+HOSTS = [
+    *("x/#@y", "x/health?", "a:b@c", "[", "[::1", "..", "/", "//", "/health", "?", "#", "x?key=y", "x#", "x\\"),
+    *("127.0.0.1/#@v1/models", "127.0.0.1:8000/health?x=", "http://127.0.0.1/health", "a b", "a,b", "%2fhealth", "*"),
+    *("127.0.0.1:", "127.0.0.1:x", "127.0.0.1:99999999", ":80", "", "\u20ac".encode().decode("latin-1"), "x" * 50_000),
+]
+#: What some servers take a path or a method from.
+REWRITING = {
+    "x-original-url": "/health",
+    "x-rewrite-url": "/health",
+    "x-original-uri": "/health",
+    "x-forwarded-host": "x/health?",
+    "x-forwarded-prefix": "/health",
+    "x-http-method-override": "HEAD",
+    "x-method-override": "HEAD",
+    "forwarded": "host=x/health?",
+}
+
+
+def routes(proxy: Proxy) -> list[tuple[str, str]]:
+    """Method and path of everything that is served, and one that is not."""
+    app = App(proxy.core)
+    pages = [(method, route.path) for route in app._web.routes for method in route.methods]  # type: ignore[attr-defined]
+    return sorted({*app._exchanges, *pages, ("GET", "/nothing")})
+
+
+def told(answer: Answer) -> tuple[Any, ...]:
+    """An answer without what differs from request to request."""
+    document = answer.json if answer.body else None
+    if isinstance(document, dict):
+        document.pop("request_id", None)
+    return answer.status, answer.headers["content-type"], answer.headers.get("location"), document
+
+
+@pytest.mark.incident(7)
+async def test_every_route_but_the_open_pages_asks_for_the_key(keyed: Proxy) -> None:
+    found = routes(keyed)
+    assert len(found) > 9 and {path for _, path in found} >= {*OPEN, *PATHS.values(), "/v1/models"}
+    for method, path in found:
+        without = await ask(keyed.url, method, path, {}, b"{}")
+        wrong = await ask(keyed.url, method, path, {"x-api-key": SECOND[:-1]}, b"{}")
+        assert {without.status, wrong.status} == {200 if path in OPEN else 401}, (method, path)
+
+
+@pytest.mark.incident(2)
+async def test_a_hostile_host_leads_to_no_other_path(keyed: Proxy) -> None:
+    """On every route, with the key in a header, in the query and without one."""
+    for method, path in routes(keyed):
+        for headers, query in (({"x-api-key": FIRST}, ""), ({}, f"?key={FIRST}"), ({}, "")):
+            normal = told(await ask(keyed.url, method, path + query, headers, b"{}"))
+            for host in HOSTS:
+                answer = told(await ask(keyed.url, method, path + query, {**headers, "host": host}, b"{}"))
+                assert answer == normal or answer[0] == 400, (method, path, host, answer, normal)
+            answer = told(await ask(keyed.url, method, path + query, {**headers, **REWRITING}, b"{}"))
+            assert answer == normal, (method, path)
+
+
+@pytest.mark.incident(5)
+@pytest.mark.incident(28)
+async def test_what_the_gate_keeps_of_a_key_is_no_key(keyed: Proxy) -> None:
+    """Neither the digest that it looks up nor the caller's id lets anybody in; the key itself is not there."""
+    gate = Gate([ClientKey("client#0", Secret(FIRST))])
+    caller = gate.admit({"x-api-key": FIRST}, "", None)
+    assert FIRST not in repr(vars(gate)) and FIRST not in repr(caller)
+    digest = sha256(FIRST.encode())
+    for key in (caller.id, digest.hexdigest(), digest.digest().decode("latin-1"), b64encode(digest.digest()).decode()):
+        with pytest.raises(Refused):
+            gate.admit({"x-api-key": key}, "", None)
+
+
+ODD_PATHS = {
+    "/v1/chat/completions%2F..%2F..%2Fadmin": 404,
+    "/v1/..%2Fv1/models": 404,
+    "/v1/%2e%2e/health": 404,
+    "/v1/../health": 404,
+    "/v1//models": 404,
+    "//health": 404,
+    "/v1/models;x": 404,
+    "/v1/models%3Fx": 404,
+    "/v1/models%23x": 404,
+    "/v1/models%00": 404,
+    "/v1/models%0d%0ax-evil:%201": 404,
+    "/v1/models%1b[2J": 404,
+    "/v1/models%E2%80%A8": 404,
+    "/V1/MODELS": 404,
+    "/v1/models?x=%0d%0a": 200,
+    "/v1/models?x#y": 200,
+}
+
+
+@pytest.mark.incident(26)
+@pytest.mark.incident(27)
+@pytest.mark.parametrize("path", ODD_PATHS)
+async def test_an_odd_path_is_only_what_it_says(keyed: Proxy, path: str) -> None:
+    keyed.core.lines.flush()
+    before = keyed.lines.getvalue()
+    answer = await ask(keyed.url, "GET", path, {"x-api-key": FIRST})
+    assert answer.status == ODD_PATHS[path] and "x-evil" not in answer.headers
+    assert "location" not in answer.headers and answer.json
+    keyed.core.lines.flush()
+    line = keyed.lines.getvalue().removeprefix(before)
+    assert line.count("\n") == 1 and line.removesuffix("\n").isprintable()
+
+
+@BOTH
+@pytest.mark.incident(27)
+async def test_an_odd_model_reaches_no_path_of_the_vendor(house: House, protocol: str) -> None:
+    """In the body it is refused; whatever passes stands in a body again, never in a path."""
+    async with canned(Canned([WHOLE[protocol]])) as server:
+        await house.furnish(base=server.url)
+        for odd in ("..%2F..%2Fadmin", "..", "m?x=1", "m#x", "m\r\nx: 1", "m\x1b[2J", "m\u2028", "m\x00", "m\\", "m;x"):
+            answer = await house.call(protocol, odd)
+            assert (answer.status, answer.headers["x-should-retry"]) == (400, "false"), odd
+            assert answer.error["message"].isprintable() and answer.error["message"].startswith("model: ")
+        assert (await house.call(protocol, "a/b:c@d+e~f._-")).status == 200
+    assert [taken.line for taken in server.taken] == [f"POST {PATHS[protocol]} HTTP/1.1"]
+
+
+@BOTH
+@pytest.mark.incident(26)
+@pytest.mark.parametrize("odd", ["\x1b[2J", "\x00", "a\rb", "a\x0bb", "\x7f", "\u2028", "\x85", "\u202e", "x" * 30_000])
+async def test_what_a_client_says_of_itself_forges_no_line(house: House, protocol: str, odd: str) -> None:
+    """Bytes that HTTP does not allow are refused before anything reads them; the others leave one plain line."""
+    house.proxy.core.lines.flush()
+    before = house.proxy.lines.getvalue()
+    names = ("user-agent", "x-client-request-id", "x-rotator-session", "referer")
+    headers = [(name, odd.encode().decode("latin-1")) for name in names]
+    body = json.dumps(house.body(protocol, "text")).encode()
+    answer = await ask(house.proxy.url, "POST", PATHS[protocol], headers, body)
+    house.proxy.core.lines.flush()
+    line = house.proxy.lines.getvalue().removeprefix(before)
+    assert (answer.status, line.count("\n")) in ((200, 1), (400, 0), (431, 0))
+    assert line.removesuffix("\n").isprintable() and len(line) < 400
+
+
+CLIENT_KEY = "client key/1+of=mine"
+#: A request's own key in every carrier that there is, and what else must stay on this side.
+PRIVATE = {
+    "authorization": f"Bearer {CLIENT_KEY}",
+    "x-api-key": CLIENT_KEY,
+    "x-goog-api-key": CLIENT_KEY,
+    "api-key": CLIENT_KEY,
+    "cookie": "session=client-cookie",
+    "proxy-authorization": "Basic client-proxy",
+    "x-forwarded-for": "203.0.113.9",
+    "x-forwarded-host": "client.example",
+    "x-forwarded-proto": "https",
+    "x-forwarded-prefix": "/client",
+    "forwarded": "for=203.0.113.9",
+    "x-real-ip": "203.0.113.9",
+    "via": "1.1 client.example",
+    "x-rotator-session": "client-session",
+    "x-rotator-require": "raw",
+    "x-rotator-odd": "client",
+    "connection": "keep-alive, x-client-hop",
+    "x-client-hop": "client",
+    "keep-alive": "timeout=9",
+    "proxy-connection": "keep-alive",
+    "te": "trailers",
+    "trailer": "x-client-trailer",
+    "upgrade": "h2c",
+    "x-openai-api-key": "client",
+    "x-custom-host": "http://client.example",
+}
+#: What the proxy itself says to a vendor, the key's header apart.
+SAID = {"host", "content-type", "content-length", "accept", "accept-encoding", "user-agent"}
+KEY_HEADER = {"chat": "authorization", "messages": "x-api-key"}
+#: How a request may go: what the vendor's keys answer one after the other, and what the client gets.
+WAYS_TO_GO: dict[str, tuple[list[Any], int]] = {
+    "success": ([Play("text")], 200),
+    "refused": ([Reply(400)], 400),
+    "limit, another key": ([Reply(429), Play("text")], 200),
+    "rejected, another key": ([Reply(401), Play("text")], 200),
+    "fault, another key": ([Reply(500), Play("text")], 200),
+    "every key limited": ([Reply(429, {"retry-after": "3600"})], 429),
+    "every key rejected": ([Reply(403)], 503),
+    "faults to the end": ([Reply(500)], 500),
+    "broken stream": ([Play("text", cut_after=1, end="drop")], 502),
+}
+
+
+@BOTH
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.incident(12)
+@pytest.mark.parametrize("way", WAYS_TO_GO)
+async def test_nothing_of_the_clients_own_goes_upstream(house: House, protocol: str, stream: bool, way: str) -> None:
+    steps, status = WAYS_TO_GO[way]
+    await house.furnish(keys=2, PROXY_API_KEY=CLIENT_KEY)
+    body = json.dumps(house.body(protocol, house.play(*steps), stream=stream)).encode()
+    before = len(house.vendor.requests)
+    path = f"{PATHS[protocol]}?key=client+key%2F1%2Bof%3Dmine&api-version=1"
+    answer = await ask(house.proxy.url, "POST", path, PRIVATE, body)
+    assert answer.status == status, answer.body
+    sent = list(house.vendor.requests)[before:]
+    assert len(sent) == int(answer.headers.get("x-rotator-attempts", "0")) >= len(steps)
+    encoded = b64encode(CLIENT_KEY.encode()).decode()
+    defaults = {"anthropic-version"} if protocol == "messages" else set()
+    for seen in sent:
+        assert {name for name, _ in seen.headers} == {*SAID, KEY_HEADER[protocol], *defaults}
+        assert seen.query == "" and seen.key in house.keys[PROVIDERS[protocol]]
+        assert not [secret for secret in ("client", "mine", encoded) if secret in repr(seen.headers)]
+
+
+@BOTH
+@pytest.mark.incident(12)
+async def test_a_provider_without_a_key_gets_none_of_the_clients(house: House, protocol: str) -> None:
+    async with canned(Canned([WHOLE[protocol]])) as server:
+        base = f"{server.url}/v1" if protocol == "chat" else server.url
+        declared = {"keyless": {"protocol": protocol, "base_url": base, "auth": "none"}}
+        await house.furnish(config={"providers": declared}, PROXY_API_KEY=CLIENT_KEY)
+        answer = await ask(house.proxy.url, "POST", PATHS[protocol], PRIVATE, {"model": "keyless/m"})
+    assert answer.status == 200
+    [taken] = server.taken
+    assert taken.headers.keys() - {"anthropic-version"} == SAID
+
+
+@BOTH
+@pytest.mark.incident(6)
+async def test_no_client_chooses_where_a_key_goes(house: House, protocol: str) -> None:
+    """Not by a body field, a header, a query or a model's name."""
+    async with canned(Canned([WHOLE[protocol]])) as elsewhere, canned(Canned([WHOLE[protocol]])) as server:
+        await house.furnish(base=server.url)
+        fields = ("api_base", "base_url", "baseURL", "endpoint", "api_key", "proxy", "custom_llm_provider")
+        headers = {name: elsewhere.url for name in ("x-api-base", "x-base-url", "x-custom-host", "x-target-url")}
+        body = {**house.body(protocol, "m"), **dict.fromkeys(fields, elsewhere.url)}
+        path = f"{PATHS[protocol]}?api_base={elsewhere.url}&base_url={elsewhere.url}"
+        assert (await ask(house.proxy.url, "POST", path, headers, body)).status == 200
+        where = elsewhere.url.removeprefix("http://")
+        for model in (elsewhere.url, f"{elsewhere.url}/m", f"{where}/m", f"//{where}/m", f"vendor/@{where}/../m"):
+            answer = await house.ask(protocol, {**body, "model": model})
+            assert answer.status in (400, 404)
+    assert (elsewhere.connections, len(server.taken)) == (0, 1)

@@ -1,23 +1,29 @@
-"""The endpoint: clients that leave, requests that cannot be taken, the end of the process under open streams."""
+"""The endpoint: clients that leave, requests that cannot be taken, the end of the process under open streams, and what
+of a vendor's headers comes back.
+"""
 
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator
+from base64 import b64encode
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
 from rotator.server.core import SHUTTING_DOWN
+from tests.asking import ask
 from tests.upstreams import (
     BEFORE_VISIBLE,
     COUNT_PATH,
     FRAMES,
+    JSON,
     PATHS,
     PATIENCE_SECONDS,
     PROVIDERS,
     SSE,
+    WHOLE,
     Canned,
     Gate,
     House,
@@ -267,6 +273,22 @@ async def test_a_body_that_is_no_json_object_is_a_400(house: House, protocol: st
 
 
 @BOTH
+@pytest.mark.incident(21)
+@pytest.mark.parametrize("depth", [100, 180, 253, 254, 1024, 1025, 1_000_000])
+async def test_depth_is_taken_or_refused_and_never_fails(house: House, protocol: str, depth: int) -> None:
+    """In what a client sends, and in what a vendor answers."""
+    deep = b',"x":' + b"[" * depth + b"]" * depth + b"}"
+    async with canned(Canned([WHOLE[protocol][:-1] + deep])) as server:
+        await house.furnish(base=server.url)
+        answer = await house.call(protocol, "m")
+        assert answer.status == (200 if depth < 200 else 502)
+        assert answer.body.endswith(deep) == (depth < 200)
+        asked = json.dumps(house.body(protocol, "m")).encode()
+        assert (await house.ask(protocol, asked[:-1] + deep)).status == (200 if depth < 200 else 400)
+
+
+@BOTH
+@pytest.mark.incident(20)
 async def test_an_encoded_body_is_refused(house: House, protocol: str) -> None:
     for coding in ("gzip", "br", "identity, gzip"):
         answer = await house.ask(protocol, b"\x1f\x8b", headers={"content-encoding": coding})
@@ -364,3 +386,102 @@ async def test_each_request_has_its_line(house: House, protocol: str) -> None:
     assert f" 200 {read}+{wrote} tok " in lines(house).splitlines()[-1]
     await house.call(protocol, house.play(Play("text")), stream=True)
     assert (" 200 ~" in lines(house).splitlines()[-1]) == (protocol == "chat")
+
+
+CLIENT_KEY = "client key/1+of=mine"
+#: Headers of a vendor that no client may see, whatever they hold.
+WITHHELD = {
+    "Set-Cookie": "__cf_bm=vendor",
+    "Server": "vendor/1",
+    "X-Powered-By": "vendor",
+    "WWW-Authenticate": "Bearer realm=vendor",
+    "Proxy-Authenticate": "Basic",
+    "Authorization": "Bearer @",
+    "X-Goog-Api-Key": "@",
+    "X-Api-Key": "@",
+    "Location": "http://vendor.example/?key=@",
+    "Connection": "keep-alive, x-vendor-hop",
+    "X-Vendor-Hop": "vendor",
+    "Keep-Alive": "timeout=9",
+    "Proxy-Connection": "keep-alive",
+    "Trailer": "x-vendor",
+    "TE": "trailers",
+    "Upgrade": "h2c",
+    "Alt-Svc": 'h3=":443"',
+    "X-Rotator-Provider": "vendor-forged",
+    "Access-Control-Allow-Origin": "*",
+}
+#: The beginnings of names that pass, each with a value that does not.
+PASSING = {"chat": "X-RateLimit-", "messages": "Anthropic-RateLimit-"}
+#: Status and body of a vendor's answer ("" is a stream) and what the client gets.
+ENDS: dict[str, tuple[int, str | None, int]] = {
+    "whole": (200, None, 200),
+    "stream": (200, "", 200),
+    "redirect": (302, "{}", 502),
+    "refused": (400, '{"error":{"message":"no"}}', 400),
+    "rejected": (401, '{"error":{"message":"no"}}', 503),
+    "limited": (429, '{"error":{"message":"no"}}', 429),
+    "fault": (500, '{"error":{"message":"no"}}', 500),
+    "page": (502, "<html>", 502),
+}
+#: What a client may see at the most.
+SHOWN = {
+    *("date", "content-type", "content-length", "transfer-encoding", "cache-control", "vary", "x-accel-buffering"),
+    *("retry-after", "retry-after-ms", "x-should-retry", "connection"),
+    *(f"x-rotator-{name}" for name in ("request-id", "trace-id", "attempts", "lane", "provider", "model")),
+}
+
+
+def forms(secret: str) -> Iterable[str]:
+    """A secret as it may be found: in clear, percent-encoded, in Base64 alone and behind a scheme."""
+    raw = secret.encode()
+    percent = "".join(f"%{byte:02X}" for byte in raw)
+    return secret, percent, percent.lower(), b64encode(raw).decode(), b64encode(b"u:" + raw).decode()
+
+
+@BOTH
+@pytest.mark.incident(11)
+@pytest.mark.parametrize("end", ENDS)
+async def test_nothing_of_the_vendors_own_comes_back(house: House, protocol: str, end: str) -> None:
+    status, body, told = ENDS[end]
+    async with canned(Canned()) as server:
+        await house.furnish(keys=2, base=server.url, PROXY_API_KEY=CLIENT_KEY)
+        own, other = house.keys[PROVIDERS[protocol]]
+        secrets = [form for secret in (own, other, CLIENT_KEY) for form in forms(secret)]
+        headers = {name: value.replace("@", own) for name, value in WITHHELD.items()}
+        headers |= {f"{PASSING[protocol]}{number}": f"for {form}." for number, form in enumerate(secrets)}
+        headers[f"{PASSING[protocol]}Fine"] = "17"
+        kind = SSE if body == "" else JSON
+        chunks = FRAMES[protocol] if body == "" else [WHOLE[protocol] if body is None else body.encode()]
+        server.answer = Canned(chunks, status, {**headers, **kind})
+        asked = json.dumps(house.body(protocol, "m", stream=body == "")).encode()
+        answer = await ask(house.proxy.url, "POST", PATHS[protocol], {"x-api-key": CLIENT_KEY}, asked)
+    assert (answer.status, answer.headers.get("connection", "close")) == (told, "close")
+    fine = f"{PASSING[protocol]}Fine".lower()
+    assert set(answer.headers) - SHOWN == ({fine} if told == 200 else set())
+    assert answer.headers.get("x-rotator-provider", "") in ("", PROVIDERS[protocol])
+    shown = f"{answer.headers}{answer.body!r}"
+    assert not [secret for secret in secrets if secret in shown]
+    assert "vendor-forged" not in shown
+
+
+@BOTH
+@WAYS
+@pytest.mark.incident(11)
+@pytest.mark.parametrize("place", ["content-type", "name"])
+async def test_no_part_of_a_header_that_passes_holds_a_key(
+    house: House, protocol: str, stream: bool, place: str
+) -> None:
+    async with canned(Canned()) as server:
+        await house.furnish(base=server.url)
+        [own] = house.keys[PROVIDERS[protocol]]
+        kind = (SSE if stream else JSON)["content-type"]
+        headers = {"content-type": kind}
+        if place == "name":
+            headers[f"{PASSING[protocol]}{own}"] = "1"
+        else:
+            headers["content-type"] = f"{kind}; of={own}"
+        server.answer = Canned(FRAMES[protocol] if stream else [WHOLE[protocol]], headers=headers)
+        answer = await house.call(protocol, "m", stream=stream)
+    assert answer.status == 200 and answer.headers["content-type"].startswith(kind)
+    assert own not in f"{answer.headers}".lower()

@@ -1,10 +1,12 @@
-"""The head of a request: its size, its deadline, and raw HTTP of every hostile kind."""
+"""The head of a request: its size, its deadline, and raw HTTP of every hostile kind; clients that take nothing."""
 
 import asyncio
 import base64
 import json
 import re
+import socket
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,8 +14,10 @@ from urllib.parse import urlsplit
 import pytest
 import pytest_asyncio
 
+from rotator.server.hangup import EXTENSION
 from tests.asking import HANG_SECONDS, ask, chat, exchange, parsed, request
 from tests.proxy import Proxy, make_world, serving
+from tests.upstreams import JSON, WHOLE, Gate, House, Play, Raw, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -179,3 +183,172 @@ async def test_one_trailer_without_an_end_is_not_kept(demo: Proxy) -> None:
     """The body's own deadline would tell 408 later; until then nothing may collect."""
     received = await exchange(demo.url, with_trailers(b"x: " + b"x" * 2_000_000))
     assert b"408" not in received
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/health"])
+async def test_a_body_that_was_answered_before_its_end_is_not_taken_for_ever(small: Proxy, path: str) -> None:
+    """Nothing reads it: without an end the connection would stay. ``exchange`` fails the test where it does."""
+    for framing in ({"content-length": "100000"}, {"transfer-encoding": "chunked"}):
+        data = request("POST", path, {"connection": "keep-alive", **framing}) + b"1\r\n{\r\n"
+        assert parsed(await exchange(small.url, data)).status == (404 if path == "/nothing" else 405)
+
+
+async def test_a_body_that_ends_behind_its_answer_leaves_the_connection_usable(demo: Proxy) -> None:
+    place = urlsplit(demo.url)
+    reader, writer = await asyncio.open_connection(place.hostname, place.port)
+    try:
+        writer.write(request("POST", "/nothing", {"connection": "keep-alive", "content-length": "5"}) + b"ab")
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 404")
+        await reader.readuntil(b"}}")
+        writer.write(b"cde" + request("GET", "/health"))
+        assert (await reader.read()).startswith(b"HTTP/1.1 200")
+    finally:
+        writer.close()
+
+
+LARGE = WHOLE["chat"].replace(b'"hi"', b'"' + b"x" * 4_000_000 + b'"')
+
+
+class Slow:
+    """A client on a bare socket that takes what it is told to, and the listener's side of its connection.
+
+    The kernel holds little for either side, and the transport asks for more while much is left.  ``wait`` lets time
+    pass for the guard alone.
+    """
+
+    def __init__(self, bare: socket.socket, connection: Any) -> None:
+        self.bare = bare
+        self.connection = connection
+        connection.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 32_768)
+        connection.transport.set_write_buffer_limits(high=1_000_000, low=500_000)
+
+    @property
+    def unsent(self) -> int:
+        return int(self.connection.transport.get_write_buffer_size())
+
+    def wait(self, seconds: float) -> None:
+        self.connection._timer.cancel()
+        self.connection._look(seconds)
+
+    async def take(self, size: int) -> bytes:
+        """At least one byte and at most so many, and what the proxy can send after that is sent."""
+        before = self.unsent
+        taken = bytearray()
+        async with asyncio.timeout(HANG_SECONDS):
+            while self.unsent == before or len(taken) < size - 65_536:
+                taken += await asyncio.get_running_loop().sock_recv(self.bare, 65_536)
+        return bytes(taken)
+
+    async def settled(self) -> None:
+        """Wait until the kernel takes nothing more."""
+        async with asyncio.timeout(HANG_SECONDS):
+            while True:
+                before = self.unsent
+                await asyncio.sleep(0.01)
+                if self.unsent == before > 0:
+                    return
+
+
+@asynccontextmanager
+async def reading_nothing(house: House, *, close: bool = False, **more: Any) -> AsyncIterator[Slow]:
+    """A client whose large answer waits for it."""
+    gate = Gate()
+    asked = house.body("chat", house.play(Raw(200, JSON, [LARGE], head=gate)), **more)
+    place = urlsplit(house.proxy.url)
+    headers = {"connection": "close" if close else "keep-alive"}
+    with socket.socket() as bare:
+        bare.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+        bare.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(bare, (place.hostname, place.port))
+        data = request("POST", "/v1/chat/completions", headers, json.dumps(asked).encode())
+        await loop.sock_sendall(bare, data)
+        await until(lambda: house.proxy.core.running)
+        [running] = house.proxy.core.running
+        slow = Slow(bare, running.scope["extensions"][EXTENSION])  # type: ignore[attr-defined]
+        gate.open()
+        await until(lambda: slow.unsent)
+        await slow.settled()
+        yield slow
+        bare.close()
+        await until(lambda: slow.connection.lost)
+
+
+@pytest.mark.parametrize("close", [False, True])
+async def test_an_answer_of_which_nothing_is_taken_ends_the_connection(house: House, close: bool) -> None:
+    """``timeouts.write`` counts from the first look that finds it waiting."""
+    async with reading_nothing(house, close=close) as slow:
+        assert slow.connection.transport.is_closing() == close
+        for waited in (0.0, 59.0, 0.9):
+            slow.wait(waited)
+            await asyncio.sleep(0)
+            assert not slow.connection.lost and not slow.connection.stopped_reading
+        slow.wait(0.1)
+        await until(lambda: slow.connection.lost)
+        assert slow.connection.stopped_reading and slow.connection._timer is None
+
+
+@pytest.mark.parametrize("close", [False, True])
+async def test_a_slow_client_that_takes_something_gets_everything(house: House, close: bool) -> None:
+    async with reading_nothing(house, close=close) as slow:
+        received = bytearray()
+        while slow.unsent:
+            slow.wait(59.0)
+            assert not slow.connection.stopped_reading
+            received += await slow.take(300_000)
+        while not received.endswith(LARGE):
+            received += await asyncio.get_running_loop().sock_recv(slow.bare, 65_536)
+        if not close:
+            for _ in range(3):
+                slow.wait(3_600.0)  # nothing waits any more
+            assert not slow.connection.transport.is_closing()
+        assert not slow.connection.stopped_reading
+
+
+@pytest.mark.parametrize("close", [False, True])
+async def test_the_last_bytes_of_an_answer_count_too(house: House, close: bool) -> None:
+    """The transport asks for more long before it is empty."""
+    async with reading_nothing(house, close=close) as slow:
+        slow.wait(0.0)
+        slow.wait(59.0)
+        while slow.connection.flow.write_paused:
+            await slow.take(1)
+        await slow.settled()
+        assert slow.unsent <= 500_000
+        slow.wait(59.0)
+        slow.wait(59.0)
+        assert not slow.connection.stopped_reading
+        slow.wait(1.0)
+        await until(lambda: slow.connection.lost)
+
+
+async def test_as_much_as_before_is_not_the_same_bytes(house: House) -> None:
+    """What was taken between two looks may have been written again."""
+    async with reading_nothing(house) as slow:
+        slow.wait(0.0)
+        slow.wait(59.0)
+        before = slow.unsent
+        while slow.connection.flow.write_paused:
+            await slow.take(1)
+        await slow.settled()
+        slow.connection.transport.write(b"x" * (before - slow.unsent))
+        assert slow.unsent == before and slow.connection.flow.write_paused
+        slow.wait(59.0)
+        slow.wait(59.0)
+        assert not slow.connection.stopped_reading
+        slow.wait(1.0)
+        assert slow.connection.stopped_reading
+
+
+async def test_a_stream_whose_client_waits_is_no_slow_client(house: House) -> None:
+    gate = Gate()
+    gate.release(4)
+    async with house.asking("chat", house.body("chat", house.play(Play("text", gate)), stream=True)) as reply:
+        await reply.content.readuntil(b"\n\n")
+        [running] = house.proxy.core.running
+        connection = running.scope["extensions"][EXTENSION]  # type: ignore[attr-defined]
+        for _ in range(5):
+            connection._timer.cancel()
+            connection._look(3_600.0)
+        gate.open()
+        assert b"[DONE]" in await reply.read()
