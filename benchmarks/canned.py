@@ -1,4 +1,4 @@
-"""What the fake upstream answers: a ~1 KB chat completion and a stream of 200 chat chunks of ~180 bytes.
+"""What the fake upstream answers: a ~1 KB chat completion, and streams of chat chunks of ~180 bytes.
 
 Shapes: protocols.md, Chat Completions. The model is named as the client asks for it, so the bytes stay the same
 in a lane that restores the name.
@@ -80,7 +80,29 @@ STREAM_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-e
 
 STEPS = [b"".join(map(_chunked, group)) for group in _GROUPS]
 """What goes to the socket in each lock-step step, one HTTP chunk per event; the last ends the body."""
-STEPS[-1] += b"0\r\n\r\n"
+_END_OF_BODY = b"0\r\n\r\n"
+STEPS[-1] += _END_OF_BODY
 
 EVENTS_AFTER_STEP = list(accumulate(map(len, _GROUPS)))
 """How many events are out once step n is written."""
+
+ROLE = _event({"role": "assistant", "content": ""})
+ENDING = _GROUPS[-1]
+"""The first event and the last two of every stream; only the words between differ."""
+
+PACED_OPENING = STREAM_HEAD + _chunked(ROLE)
+PACED_ENDING = b"".join(map(_chunked, ENDING)) + _END_OF_BODY
+_BEFORE_WORD, _AFTER_WORD = _event({"content": "|"}).split(b"|")
+
+
+def paced_word(number: int, sent_us: int, late_us: int) -> bytes:
+    """One event of a paced stream, as an HTTP chunk: when it was sent, and how much later than it was due."""
+    return _chunked(_BEFORE_WORD + b" %04d %016d %08d" % (number, sent_us, late_us) + _AFTER_WORD)
+
+
+def read_paced_word(event: bytes) -> tuple[int, int, int]:
+    """What ``paced_word`` was given.  Raises ValueError for anything that it did not make."""
+    if not (event.startswith(_BEFORE_WORD) and event.endswith(_AFTER_WORD)):
+        raise ValueError("not an event of the upstream's")
+    number, sent_us, late_us = event[len(_BEFORE_WORD) : -len(_AFTER_WORD)].split()
+    return int(number), int(sent_us), int(late_us)

@@ -21,7 +21,7 @@ _LANE = re.compile(rb"\r\nx-rotator-lane: *(\w+)", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    kind: Literal["requests", "lockstep", "flood"]
+    kind: Literal["requests", "lockstep", "flood", "paced"]
     connections: int
     seconds: float
 
@@ -81,7 +81,9 @@ def _request(load: Load, target: Target) -> tuple[bytes, bytes]:
 
 
 def _stream_id(load: Load, upstream: Upstream) -> bytes:
-    return upstream.new_stream_id() if load.kind == "lockstep" else b"somebody"
+    if load.kind in ("lockstep", "paced"):
+        return upstream.new_stream_id(b"lock" if load.kind == "lockstep" else b"pace")
+    return b"somebody"
 
 
 class Client(asyncio.Protocol):

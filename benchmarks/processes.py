@@ -4,6 +4,7 @@ Linux only: CPU time and memory come from /proc.
 """
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -127,6 +128,10 @@ class Server:
         pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
+    def trace_mb(self) -> float:
+        """What it wrote into the folder ``trace`` of its own."""
+        return sum(path.stat().st_size for path in (self._folder / "trace").rglob("*")) / 1e6
+
     def _healthy(self) -> bool:
         request = b"GET /health HTTP/1.1\r\nhost: 127.0.0.1:%d\r\nconnection: close\r\n\r\n" % self.port
         try:
@@ -140,6 +145,15 @@ class Server:
 def cpu_seconds(pid: int) -> float:
     """User and system time of the process, its living children and those it has waited for (10 ms steps)."""
     return _cpu_ticks(pid) / _TICKS_PER_SECOND
+
+
+def peak_rss_mib(pid: int) -> float:
+    """The most memory that the process ever held; ``VmHWM`` of proc(5), in KiB there."""
+    try:
+        found = re.search(r"VmHWM:\s*(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    except OSError:
+        return 0.0
+    return int(found[1]) / 1024 if found else 0.0
 
 
 def queued_seconds(pid: int) -> float:

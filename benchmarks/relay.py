@@ -1,12 +1,14 @@
 """``relay``: rotator beside the bare relay under the same loads, A B A B, as ratios of one run.
 
-Load generator and fake upstream share this process and its core; each proxy is a process on the other core.
+Load generator and fake upstream share this process and its core; each proxy is a process on the other core. Several
+variants of rotator take their turns in the same run.
 """
 
 import asyncio
+import json
 import os
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -20,13 +22,18 @@ from benchmarks.canned import AUTHORIZATION, MODEL, UPSTREAM_KEY
 from benchmarks.client import Load, Target
 from benchmarks.load import Figures, measure
 from benchmarks.processes import Command, Cores, Server, free_port
-from benchmarks.table import Goal, Pairs, render, show_number
+from benchmarks.table import Goal, Pairs, render_pairs
 from benchmarks.upstream import Upstream
 
 CONNECTIONS = 32
+BASELINE = "relay"
+TRACE_LEVELS = ("meta", "bounds", "full")
+VARIANTS = ("raw", "native", *(f"trace-{level}" for level in TRACE_LEVELS))
+_SAME = "same relay"
+_SHOWN_ERRORS = 10
 _SELF_CHECK_TOLERANCE = 0.1
-_CALM = 0.05
-_TRIES = 3
+CALM = 0.05
+TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,28 +69,50 @@ def _loads(seconds: float) -> dict[str, Load]:
     }
 
 
-def rotator_command(folder: Path, api_base: str, port: int) -> Command:
-    """``rotator serve`` with one OpenAI-compatible provider, ``bench``, that exists by its environment alone."""
+def rotator_command(folder: Path, api_base: str, port: int, variant: str = "raw") -> Command:
+    """``rotator serve`` with one OpenAI-compatible provider, ``bench``, that exists by its environment alone.
+
+    ``native`` declares it in a configuration file, with that lane as the least; ``trace-LEVEL`` writes a trace.
+    """
     env_file = folder / "bench.env"
     env_file.write_text(f"BENCH_API_BASE={api_base}\nBENCH_API_KEY={UPSTREAM_KEY}\n")
-    flags = ("--port", str(port), "--env-file", str(env_file), "--state", str(folder / "state"))
-    return Command("rotator", ("rotator", "serve", *flags), port)
+    flags = ["--port", str(port), "--env-file", str(env_file), "--state", str(folder / "state")]
+    if variant == "native":
+        declared = {"protocol": "chat", "base_url": api_base, "auth": "bearer", "lane": variant}
+        config = folder / "bench.json"
+        config.write_text(json.dumps({"providers": {"bench": declared}}))
+        flags += ["--config", str(config)]
+    elif variant.startswith("trace-"):
+        flags += ["--trace", variant.removeprefix("trace-"), "--trace-dir", str(folder / "trace")]
+    return Command(name_of(variant), ("rotator", "serve", *flags), port)
 
 
-def _relay_command(name: str, api_base: str) -> Command:
-    port = free_port()
+def name_of(variant: str) -> str:
+    return "rotator" if variant == "raw" else variant
+
+
+def proxy(variant: str, api_base: str, folder: Path, cores: Cores) -> Server:
+    """The bare relay or a variant of rotator, in a folder of its own; not started yet."""
+    own, port = folder / variant.replace(" ", "-"), free_port()
+    own.mkdir(parents=True)
+    if variant not in (BASELINE, _SAME):
+        return Server(rotator_command(own, api_base, port, variant), own, cores)
     flags = ("--port", str(port), "--upstream", f"{api_base}/chat/completions")
-    return Command(name, ("benchmarks.bare_relay", *flags), port)
+    return Server(Command(variant, ("benchmarks.bare_relay", *flags), port), own, cores)
+
+
+def show_traces(written_mb: Mapping[str, float]) -> None:
+    """A line for each variant that should have written a trace; one that wrote none has not measured its cost."""
+    for name, megabytes in written_mb.items():
+        if name.startswith("trace-"):
+            print(f"{name}: " + (f"{megabytes:,.1f} MB written" if megabytes else "NO TRACE was written or measured"))
 
 
 @contextmanager
-def _both(api_base: str, cores: Cores, self_check: bool) -> Iterator[tuple[Server, Server]]:
+def _running(variants: Sequence[str], api_base: str, cores: Cores) -> Iterator[list[Server]]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="benchmarks-")))
-        baseline = Server(_relay_command("relay", api_base), folder, cores)
-        second = _relay_command("same relay", api_base)
-        subject = Server(second if self_check else rotator_command(folder, api_base, free_port()), folder, cores)
-        yield stack.enter_context(baseline), stack.enter_context(subject)
+        yield [stack.enter_context(proxy(variant, api_base, folder, cores)) for variant in (BASELINE, *variants)]
 
 
 @asynccontextmanager
@@ -96,12 +125,13 @@ async def _listening(upstream: Upstream) -> AsyncIterator[int]:
 
 
 class Comparison:
-    """Figures of both servers, per load, in the order in which they were taken."""
+    """Figures of all servers, per load, in the order in which they were taken; the first one is the baseline."""
 
-    def __init__(self, names: tuple[str, str]) -> None:
+    def __init__(self, names: Sequence[str]) -> None:
         self.names = names
         self.lanes: dict[str, str] = {}
         self.rss_mb: dict[str, float] = {}
+        self.trace_mb: dict[str, float] = {}
         self.errors: Counter[str] = Counter()
         self._figures: dict[tuple[str, str], list[Figures]] = {}
 
@@ -117,38 +147,42 @@ class Comparison:
 
     def disturbed(self) -> str:
         runs = list(self._all())
-        return f"{sum(figures.disturbed > _CALM for figures in runs)} of {len(runs)}"
+        return f"{sum(figures.disturbed > CALM for figures in runs)} of {len(runs)}"
 
-    def pairs(self) -> list[Pairs]:
-        return [Pairs(row.label, *self._columns(row), row.goal) for row in _ROWS]
+    def pairs(self) -> list[list[Pairs]]:
+        """For each row one pair per subject; goals are set for the first."""
+        return [self._pairs(row) for row in _ROWS]
 
     def _all(self) -> Iterator[Figures]:
         return chain.from_iterable(self._figures.values())
 
-    def _columns(self, row: Row) -> tuple[list[float], list[float]]:
+    def _pairs(self, row: Row) -> list[Pairs]:
         value = attrgetter(row.figure)
-        first, second = ([value(figures) for figures in self._figures[name, row.load]] for name in self.names)
-        return first, second
+        first, *others = ([value(figures) for figures in self._figures[name, row.load]] for name in self.names)
+        return [Pairs(row.label, first, other, None if n else row.goal) for n, other in enumerate(others)]
 
 
-async def _compare(seconds: float, repeat: int, self_check: bool, cores: Cores) -> tuple[list[str], Comparison]:
+async def _compare(
+    seconds: float, repeat: int, variants: Sequence[str], cores: Cores
+) -> tuple[list[str], Comparison]:
     upstream = Upstream()
     async with _listening(upstream) as port:
         ceiling = await _ceiling(seconds, port, upstream)
-        with _both(f"http://127.0.0.1:{port}/v1", cores, self_check) as servers:
+        with _running(variants, f"http://127.0.0.1:{port}/v1", cores) as servers:
             for server in servers:
                 await asyncio.to_thread(server.wait_ready)
-            comparison = Comparison((servers[0].name, servers[1].name))
+            comparison = Comparison([server.name for server in servers])
             await _interleave(comparison, servers, _loads(seconds), repeat, upstream)
             comparison.rss_mb = {server.name: server.rss_mb() for server in servers}
+            comparison.trace_mb = {server.name: server.trace_mb() for server in servers}
             return ceiling, comparison
 
 
 async def _calm(load: Load, target: Target, upstream: Upstream) -> Figures:
     """The calmest of a few tries: a run in which other processes took a core tells of them, not of the proxy."""
     best = await measure(load, target, upstream)
-    for _ in range(_TRIES - 1):
-        if best.disturbed <= _CALM or best.errors:
+    for _ in range(TRIES - 1):
+        if best.disturbed <= CALM or best.errors:
             break
         again = await measure(load, target, upstream)
         best = again if again.errors or again.disturbed < best.disturbed else best
@@ -182,28 +216,33 @@ async def _interleave(
                 comparison.add(name, load_name, await _calm(load, target, upstream))
 
 
-def run(seconds: float, repeat: int, self_check: bool = False) -> bool:
+def run(seconds: float, repeat: int, variants: Sequence[str] = ("raw",), self_check: bool = False) -> bool:
     """Print the table; False if answers were wrong (then there is no table) or the self-check shows a bias."""
     cores = Cores.split()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        ceiling, comparison = runner.run(_compare(seconds, repeat, self_check, cores))
+        ceiling, comparison = runner.run(_compare(seconds, repeat, [_SAME] if self_check else variants, cores))
     if comparison.errors:
-        print("relay: answers were wrong, so there are no ratios:")
-        for reason, times in comparison.errors.most_common():
-            print(f"  {times} x {reason}")
+        show_errors("relay", comparison.errors)
         return False
     pairs = comparison.pairs()
-    first, second = comparison.names
-    header = ["relay", first, second, f"{second}/{first}", "spread", "goal (ratio)"]
-    print(render(header, [pair.cells(show_number) for pair in pairs]))
+    print(render_pairs("relay", comparison.names, pairs))
     print(f"\nmedians of {repeat} interleaved runs of {seconds:g} s; {CONNECTIONS} connections; model {MODEL}")
-    print(f"other processes took a core for more than {_CALM:.0%} of the time in {comparison.disturbed()} runs")
+    print(f"other processes took a core for more than {CALM:.0%} of the time in {comparison.disturbed()} runs")
     print(f"harness: {', '.join(ceiling)} without a proxy; at most {comparison.harness_busy():.0%} busy with one")
     print("lane: " + ", ".join(f"{name} {lane}" for name, lane in comparison.lanes.items()), end="; ")
     print("RSS: " + ", ".join(f"{name} {rss:.0f} MB" for name, rss in comparison.rss_mb.items()))
+    show_traces(comparison.trace_mb)
     if cores.server == cores.harness:
         print("only one core: harness and proxy share it, rates (not CPU figures) mean little")
-    return not self_check or _unbiased(pairs)
+    return not self_check or _unbiased([group[0] for group in pairs])
+
+
+def show_errors(name: str, errors: Counter[str]) -> None:
+    print(f"{name}: answers were wrong, so there are no ratios:")
+    for reason, times in errors.most_common(_SHOWN_ERRORS):
+        print(f"  {times} x {reason}")
+    if len(errors) > _SHOWN_ERRORS:
+        print(f"  and {len(errors) - _SHOWN_ERRORS} others")
 
 
 def _unbiased(pairs: Sequence[Pairs]) -> bool:

@@ -2,15 +2,21 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import nan
 from statistics import median
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """``most`` for figures of cost, otherwise the value is the least that is wanted."""
+    """``most`` for figures of cost, otherwise the value is the least that is wanted.
+
+    ``of`` what ``Pairs`` compare with it: the ratio to the baseline, or the subject's figure itself.
+    """
 
     value: float
     most: bool
+    of: Literal["ratio", "figure"] = "ratio"
 
     def verdict(self, measured: float) -> str:
         met = measured <= self.value if self.most else measured >= self.value
@@ -30,20 +36,27 @@ class Pairs:
         return median(self._ratios())
 
     def cells(self, show: Callable[[float], str]) -> list[str]:
-        ratios = self._ratios()
-        spread = f"{min(ratios):.2f} .. {max(ratios):.2f}"
-        verdict = self.goal.verdict(self.ratio()) if self.goal else ""
         return [
             self.label,
             show(median(self.baseline)),
             show(median(self.subject)),
             f"{self.ratio():.2f}",
-            spread,
-            verdict,
+            self.spread(),
+            self.verdict(),
         ]
 
+    def spread(self) -> str:
+        ratios = self._ratios()
+        return f"{min(ratios):.2f} .. {max(ratios):.2f}"
+
+    def verdict(self) -> str:
+        if self.goal is None:
+            return ""
+        return self.goal.verdict(self.ratio() if self.goal.of == "ratio" else median(self.subject))
+
     def _ratios(self) -> list[float]:
-        return [subject / baseline for baseline, subject in zip(self.baseline, self.subject, strict=True)]
+        pairs = zip(self.baseline, self.subject, strict=True)
+        return [subject / baseline if baseline else nan for baseline, subject in pairs]
 
 
 def show_number(value: float) -> str:
@@ -52,6 +65,29 @@ def show_number(value: float) -> str:
 
 def show_milliseconds(seconds: float) -> str:
     return f"{seconds * 1000:,.0f} ms"
+
+
+def render_pairs(title: str, names: Sequence[str], groups: Sequence[Sequence[Pairs]]) -> str:
+    """One group per figure: the pairs of each subject with the baseline; ``names`` has the baseline first.
+
+    One subject stands beside its baseline. Several stand below it, also compared with the first of them.
+    """
+    baseline, first, *more = names
+    goals = {pair.goal.of for group in groups for pair in group if pair.goal}
+    goal = f"goal ({' or '.join(sorted(goals))})"
+    if not more:
+        header = [title, baseline, first, f"{first}/{baseline}", "spread", goal]
+        return render(header, [group[0].cells(show_number) for group in groups])
+    rows = []
+    for group in groups:
+        rows.append([group[0].label, "", "", "", "", ""])
+        rows.append([f"  {baseline}", show_number(median(group[0].baseline)), "", "", "", ""])
+        for name, pair in zip(names[1:], group, strict=True):
+            against = Pairs(pair.label, group[0].subject, pair.subject).ratio()
+            to_first = "" if pair is group[0] else f"{against:.2f}"
+            figure = show_number(median(pair.subject))
+            rows.append([f"  {name}", figure, f"{pair.ratio():.2f}", pair.spread(), to_first, pair.verdict()])
+    return render([title, "median", f"/{baseline}", "spread", f"/{first}", goal], rows)
 
 
 def render(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import errno
 import gc
 import importlib
 import socket
 import sys
 from collections.abc import Callable
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from rotator import __version__
 from rotator.cli.common import flags_of, make_world, set_up_logging, tell_problems, tell_warnings
 from rotator.config import Flags
-from rotator.config.schema import Server
+from rotator.config.schema import Limits, Server
 from rotator.contracts import ProtocolAdapter
 from rotator.errors import ConfigError, PluginError
 from rotator.server.core import Core
@@ -25,6 +26,11 @@ from rotator.world import World, count_keys, summary
 
 #: Allocations before the youngest generation is collected, then collections before the next ones are.
 GC_THRESHOLD: Final = (10_000, 20, 20)
+#: What macOS allows (its OPEN_MAX) where it says that there is no hard limit.
+OPEN_MAX: Final = 10_240
+#: Open files of a request: its client's connection and its upstream's; and what is open without any request.
+FILES_PER_REQUEST: Final = 2
+OTHER_FILES: Final = 64
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -36,6 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     except (ConfigError, PluginError) as error:
         return tell_problems(error)
     tell_warnings(world)
+    tell_open_files(raise_open_files(), world.settings.get(Limits).concurrent_requests)
     server = world.settings.get(Server)
     try:
         bound = bind(server.host, server.port)
@@ -51,6 +58,35 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"rotator: cannot serve: {error.strerror or error}", file=sys.stderr)
             return 1
     return 0
+
+
+def raise_open_files() -> int | None:
+    """Raise the soft limit of open files to the hard one; many shells begin with 1,024, for ``select``, which nothing
+    here uses.  The limit that holds from now on; None where there is none to know (Windows).
+    """
+    try:
+        resource: Any = importlib.import_module("resource")
+    except ImportError:
+        return None
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for files in (hard, max(soft, OPEN_MAX)):
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
+            break
+    limit = int(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+    return None if limit == resource.RLIM_INFINITY else limit
+
+
+def tell_open_files(limit: int | None, concurrent_requests: int) -> None:
+    """Beyond the limit connections are closed unanswered and upstreams seem to be down: a warning is due before."""
+    if limit is None or limit >= FILES_PER_REQUEST * concurrent_requests + OTHER_FILES:
+        return
+    enough = max(limit - OTHER_FILES, 0) // FILES_PER_REQUEST
+    print(
+        f"rotator: warning: {limit} open files are enough for some {enough} requests at a time,"
+        f" limits.concurrent_requests is {concurrent_requests}: raise the hard limit (ulimit -Hn)",
+        file=sys.stderr,
+    )
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import resource
 import shutil
 import signal
 import socket
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from rotator import __version__
+from rotator.cli.serve import raise_open_files, tell_open_files
 from tests.asking import HANG_SECONDS, ask, chat, request, unready
 from tests.cli.running import environment, run, serve
 from tests.upstreams import Gate, Play
@@ -235,3 +237,24 @@ def test_a_configuration_with_a_mistake_does_not_start(tmp_path: Path) -> None:
     done = run("serve", "--port", "0", cwd=tmp_path)
     expected = "rotator: rotator.yaml: timeouts.conect: unknown key (did you mean connect?)\n"
     assert (done.returncode, done.stdout, done.stderr) == (2, "", expected)
+
+
+def test_the_soft_limit_of_open_files_is_raised_to_the_hard_one() -> None:
+    """Each request takes two; many shells begin with 1,024."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (512, before[1]))
+        limit = raise_open_files()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (before[1], before[1])
+        assert limit == (None if before[1] == resource.RLIM_INFINITY else before[1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_too_few_open_files_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    for limit, requests in ((None, 4096), (8256, 4096), (264, 100)):
+        tell_open_files(limit, requests)
+    assert capsys.readouterr().err == ""
+    tell_open_files(1024, 4096)
+    told = "1024 open files are enough for some 480 requests at a time, limits.concurrent_requests is 4096"
+    assert capsys.readouterr().err == f"rotator: warning: {told}: raise the hard limit (ulimit -Hn)\n"
