@@ -235,6 +235,8 @@ class RawStream:
             raise UpstreamFailed(failure, "sent") from error
         if not block:
             return b""
+        if self.tap is not None:
+            self.tap.event(block)
         if not block.isascii():
             mended = mend(block, not self._started)
             if self.tap is not None and mended is not block and mended != block:

@@ -74,8 +74,10 @@ class Tap:
         self._came_bytes += len(chunk)
         if self._recorder.bounds and len(self._came) < self._recorder.collect_bytes:
             self._came += chunk
-        if self._recorder.full:
-            self._recorder.add("stream_event", attempt=self._attempt, body=chunk)
+
+    def event(self, block: bytes) -> None:
+        """Whole frames of the upstream; a piece of the body may end inside a secret, these do not."""
+        self._recorder.add("stream_event", attempt=self._attempt, body=block)
 
     def opened(self) -> None:
         """Something visible has come, or the end."""

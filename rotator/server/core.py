@@ -126,6 +126,8 @@ class Core:
     def finished(self, record: RequestRecord) -> float:
         """A request is over: its line.  How long it took, in ms."""
         took_ms = (self.clock.monotonic() - record.started) * 1_000
+        if record.status >= 400:  # a client may have put its key where a name belongs
+            record.path, record.model = self.world.redactor.text(record.path), self.world.redactor.text(record.model)
         self.lines.add(record, took_ms)
         return took_ms
 

@@ -173,6 +173,7 @@ class Running:
         await self.send({"type": "http.response.body", "body": BEAT, "more_body": True})
 
     async def _refuse(self, error: NeutralError) -> None:
+        error = self.world.redactor.error(error)
         self.record.note = error.code or str(error.kind)
         if self.started:
             if self.answer is None and self.meter is not None:  # only heartbeats are out

@@ -130,7 +130,6 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._head_since is not None:
             left += self._head_since - self.loop.time()
         if left <= 0 or self._sends_on(waited):
-            self._head_since = None
             self.transport.close()
         self._look_after(left if left > 0 else self.header_seconds)
 

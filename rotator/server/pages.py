@@ -106,7 +106,7 @@ class Pages:
     async def _refusal(
         self, request: Request, error: NeutralError, record: RequestRecord, extra: HeaderList | None = None
     ) -> Response:
-        return _Refusal(self._protocol(request), error, record, extra)
+        return _Refusal(self._protocol(request), self.core.world.redactor.error(error), record, extra)
 
 
 class _Refusal(Response):
