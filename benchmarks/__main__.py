@@ -1,14 +1,14 @@
-"""``python -m benchmarks [version|ready|relay|streams|soak] [flags]``; ``--help`` and README.md tell them."""
+"""``python -m benchmarks [version|ready|relay|streams|hostile|soak] [flags]``; ``--help`` and README.md tell them."""
 
 import argparse
 import signal
 import sys
 from types import FrameType
 
-from benchmarks import relay, soak, start, streams
+from benchmarks import hostile, relay, soak, start, streams
 from benchmarks.processes import ROOT, BenchmarkError
 
-_NAMES = ("version", "ready", "relay", "streams")
+_NAMES = ("version", "ready", "relay", "streams", "hostile")
 #: A check and no comparison: only where it is asked for.
 _SOAK = "soak"
 _STARTS = 7
@@ -62,6 +62,8 @@ def _run(name: str, options: argparse.Namespace) -> bool:
         return relay.run(options.seconds, options.repeat or _ROUNDS, options.variants, options.self_check)
     if name == _SOAK:
         return soak.run(soak.Plan(options.seconds, options.clients, options.seed))
+    if name == "hostile":
+        return hostile.run(options.seconds)
     if name == "streams":
         return streams.run(streams.plan_of(options, options.repeat or _STREAM_RUNS))
     return (start.run_ready if name == "ready" else start.run_version)(options.repeat or _STARTS)

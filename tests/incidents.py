@@ -16,6 +16,7 @@ ROWS: dict[int, str] = {
     2: "the Host header decides which path the check sees",
     3: "the client key reaches a query, or breaks the check",
     4: "code from requests is run",
+    5: "a stored hash lets in; a revoked key lives on",
     6: "the client names where the provider's key goes",
     7: "a route without the check",
     8: "URLs inside a request are fetched",
@@ -39,7 +40,6 @@ ROWS: dict[int, str] = {
 
 #: Rows that nothing of this version can meet, and what brings them.
 LATER: dict[int, str] = {
-    5: "no stored hashes and no logins: client keys with budgets",
     15: "no response ids: the Responses API",
     17: "no cached state of conversations: the field cache",
     19: "no budgets: client keys with budgets",

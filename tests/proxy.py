@@ -54,3 +54,4 @@ async def serving(world: World, *, clock: Any = None) -> AsyncIterator[Proxy]:
     assert core.pool.counters.open == 0, "a lease was never settled"
     assert core.pool.counters.settled_twice == 0
     assert not core.running
+    assert core.slots.total == 0, "a slot was never given back"

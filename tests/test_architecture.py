@@ -66,6 +66,7 @@ VENDOR_WORDS: dict[tuple[str, str], str] = {
 CROSS_CUTTING: dict[str, str] = {
     "tests/test_architecture.py": "the rules of the house",
     "tests/test_incidents.py": "the incidents that others had, and which test each gave us",
+    "tests/server/test_pressure.py": "a server under pressure: clients that stop reading, limits of requests under way",
     "tests/cli/test_canary.py": "planted secrets in everything that leaves the process",
     "tests/server/test_confused.py": "requests that try to lead the proxy elsewhere",
     "tests/server/test_sdks.py": "the official SDKs over the whole server",

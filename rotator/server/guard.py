@@ -160,7 +160,8 @@ class GuardedProtocol(HttpToolsProtocol):
 def guarded(header_bytes: int, header_seconds: float, write_seconds: float) -> type[HttpToolsProtocol]:
     """The protocol class for one server: heads of at most ``header_bytes``, sent within ``header_seconds``.
 
-    A client that takes nothing of its answer for ``write_seconds``, or up to a quarter more, loses its connection.
+    A client that takes nothing of its answer for ``write_seconds`` (at the most for half as long again) loses its
+    connection.
     """
     limits = {"header_bytes": header_bytes, "header_seconds": header_seconds, "write_seconds": write_seconds}
     return type("Guarded", (GuardedProtocol,), {**limits, "look_seconds": min(header_seconds, write_seconds / 4)})

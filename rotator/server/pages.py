@@ -57,7 +57,7 @@ class Pages:
         record = self.core.new_record(request.scope)
         try:
             headers = header_map(request.scope["headers"])
-            caller = self.core.admit(request.scope, headers, request.url.query)
+            caller = self.core.admit(request.scope, headers, request.scope["query_string"].decode("latin-1"))
             record.client = caller.label
             listed = await self.core.catalogue.models(self.core.world)
             record.status = 200
@@ -92,7 +92,7 @@ class Pages:
         record = self.core.new_record(request.scope)
         try:
             headers = header_map(request.scope["headers"])
-            record.client = self.core.admit(request.scope, headers, request.url.query).label
+            record.client = self.core.admit(request.scope, headers, request.scope["query_string"].decode("latin-1")).label
         except Refused as refused:
             error, extra = refused.error, None
         try:

@@ -363,7 +363,7 @@ async def test_an_odd_model_reaches_no_path_of_the_vendor(house: House, protocol
 
 @BOTH
 @pytest.mark.incident(26)
-@pytest.mark.parametrize("odd", ["\x1b[2J", "\x00", "a\rb", "a\x0bb", "\x7f", "\u2028", "\x85", "\u202e", "x" * 30_000])
+@pytest.mark.parametrize("odd", ["\x1b[2J", "\x00", "a\rb", "a\x0bb", "\x7f", "\u2028", "\x85", "\u202e", "x" * 9_000])
 async def test_what_a_client_says_of_itself_forges_no_line(house: House, protocol: str, odd: str) -> None:
     """Bytes that HTTP does not allow are refused before anything reads them; the others leave one plain line."""
     house.proxy.core.lines.flush()
@@ -374,7 +374,7 @@ async def test_what_a_client_says_of_itself_forges_no_line(house: House, protoco
     answer = await ask(house.proxy.url, "POST", PATHS[protocol], headers, body)
     house.proxy.core.lines.flush()
     line = house.proxy.lines.getvalue().removeprefix(before)
-    assert (answer.status, line.count("\n")) in ((200, 1), (400, 0), (431, 0))
+    assert (answer.status, line.count("\n")) in ((200, 1), (400, 0))
     assert line.removesuffix("\n").isprintable() and len(line) < 400
 
 

@@ -14,10 +14,11 @@ from urllib.parse import urlsplit
 import pytest
 import pytest_asyncio
 
+from rotator.server.guard import guarded
 from rotator.server.hangup import EXTENSION
 from tests.asking import HANG_SECONDS, ask, chat, exchange, parsed, request
 from tests.proxy import Proxy, make_world, serving
-from tests.upstreams import JSON, WHOLE, Gate, House, Play, Raw, until
+from tests.upstreams import CHAT_FRAMES, JSON, SSE, WHOLE, Gate, House, Play, Raw, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -206,6 +207,18 @@ async def test_a_body_that_ends_behind_its_answer_leaves_the_connection_usable(d
         writer.close()
 
 
+def connection_of_the_one(house: House) -> Any:
+    """The listener's side of the one request's connection."""
+    [running] = house.proxy.core.running
+    return running.scope["extensions"][EXTENSION]  # type: ignore[attr-defined]
+
+
+def pass_time(connection: Any, seconds: float) -> None:
+    """Let the time between two looks pass for the guard alone."""
+    connection._timer.cancel()
+    connection._look(seconds)
+
+
 LARGE = WHOLE["chat"].replace(b'"hi"', b'"' + b"x" * 4_000_000 + b'"')
 
 
@@ -227,33 +240,38 @@ class Slow:
         return int(self.connection.transport.get_write_buffer_size())
 
     def wait(self, seconds: float) -> None:
-        self.connection._timer.cancel()
-        self.connection._look(seconds)
+        pass_time(self.connection, seconds)
 
     async def take(self, size: int) -> bytes:
-        """At least one byte and at most so many, and what the proxy can send after that is sent."""
+        """About so many bytes, and at least as many as let the proxy send something."""
         before = self.unsent
         taken = bytearray()
         async with asyncio.timeout(HANG_SECONDS):
             while self.unsent == before or len(taken) < size - 65_536:
-                taken += await asyncio.get_running_loop().sock_recv(self.bare, 65_536)
+                taken += await self.receive()
         return bytes(taken)
 
+    async def receive(self) -> bytes:
+        chunk = await asyncio.get_running_loop().sock_recv(self.bare, 65_536)
+        assert chunk, "the connection is gone"
+        return chunk
+
     async def settled(self) -> None:
-        """Wait until the kernel takes nothing more."""
+        """Wait until the kernel takes nothing more; it may think for 40 ms about an acknowledgement."""
+        still, before = 0, 0
         async with asyncio.timeout(HANG_SECONDS):
-            while True:
-                before = self.unsent
+            while still < 6:
                 await asyncio.sleep(0.01)
-                if self.unsent == before > 0:
-                    return
+                still, before = (still + 1, before) if self.unsent == before > 0 else (0, self.unsent)
 
 
 @asynccontextmanager
-async def reading_nothing(house: House, *, close: bool = False, **more: Any) -> AsyncIterator[Slow]:
-    """A client whose large answer waits for it."""
+async def reading_nothing(house: House, *, close: bool = False, streams: bool = False) -> AsyncIterator[Slow]:
+    """A client whose large answer waits for it: a whole one, or the beginning of a stream, which goes on later."""
     gate = Gate()
-    asked = house.body("chat", house.play(Raw(200, JSON, [LARGE], head=gate)), **more)
+    whole = Raw(200, JSON, [LARGE], head=gate)
+    begun = Raw(200, SSE, [CHAT_FRAMES[1].replace(b"one", b"x" * 800_000), *CHAT_FRAMES[2:]], gate)
+    asked = house.body("chat", house.play(begun if streams else whole), stream=streams)
     place = urlsplit(house.proxy.url)
     headers = {"connection": "close" if close else "keep-alive"}
     with socket.socket() as bare:
@@ -264,9 +282,8 @@ async def reading_nothing(house: House, *, close: bool = False, **more: Any) -> 
         data = request("POST", "/v1/chat/completions", headers, json.dumps(asked).encode())
         await loop.sock_sendall(bare, data)
         await until(lambda: house.proxy.core.running)
-        [running] = house.proxy.core.running
-        slow = Slow(bare, running.scope["extensions"][EXTENSION])  # type: ignore[attr-defined]
-        gate.open()
+        slow = Slow(bare, connection_of_the_one(house))
+        gate.release()
         await until(lambda: slow.unsent)
         await slow.settled()
         yield slow
@@ -297,7 +314,7 @@ async def test_a_slow_client_that_takes_something_gets_everything(house: House, 
             assert not slow.connection.stopped_reading
             received += await slow.take(300_000)
         while not received.endswith(LARGE):
-            received += await asyncio.get_running_loop().sock_recv(slow.bare, 65_536)
+            received += await slow.receive()
         if not close:
             for _ in range(3):
                 slow.wait(3_600.0)  # nothing waits any more
@@ -340,15 +357,71 @@ async def test_as_much_as_before_is_not_the_same_bytes(house: House) -> None:
         assert slow.connection.stopped_reading
 
 
+async def test_an_open_stream_that_asks_for_more_is_not_judged(house: House) -> None:
+    """As long as the transport takes more, the same size may be made of other bytes."""
+    async with reading_nothing(house, streams=True) as slow:
+        before = slow.unsent
+        assert not slow.connection.flow.write_paused
+        for _ in range(3):
+            slow.wait(59.0)
+            await slow.take(1)
+            await slow.settled()
+            slow.connection.transport.write(b"x" * (before - slow.unsent))
+            assert slow.unsent == before
+        assert not slow.connection.stopped_reading
+
+
+async def test_a_stream_that_was_broken_off_does_not_wait_for_ever(house: House) -> None:
+    async with reading_nothing(house, streams=True) as slow:
+        assert not slow.connection.flow.write_paused and not slow.connection.cycle.response_complete
+        slow.connection.transport.close()
+        slow.wait(0.0)
+        slow.wait(60.0)
+        await until(lambda: slow.connection.lost)
+        assert slow.connection.stopped_reading
+
+
 async def test_a_stream_whose_client_waits_is_no_slow_client(house: House) -> None:
     gate = Gate()
     gate.release(4)
     async with house.asking("chat", house.body("chat", house.play(Play("text", gate)), stream=True)) as reply:
         await reply.content.readuntil(b"\n\n")
-        [running] = house.proxy.core.running
-        connection = running.scope["extensions"][EXTENSION]  # type: ignore[attr-defined]
+        connection = connection_of_the_one(house)
         for _ in range(5):
-            connection._timer.cancel()
-            connection._look(3_600.0)
+            pass_time(connection, 3_600.0)
         gate.open()
         assert b"[DONE]" in await reply.read()
+
+
+async def test_a_body_on_its_way_has_the_time_of_a_body(house: House) -> None:
+    """That of a head is over; the request is not answered yet."""
+    body = json.dumps(house.body("chat", "text")).encode()
+    place = urlsplit(house.proxy.url)
+    reader, writer = await asyncio.open_connection(place.hostname, place.port)
+    writer.write(request("POST", "/v1/chat/completions", {}, body)[:-1])
+    await until(lambda: house.proxy.core.running)
+    connection = connection_of_the_one(house)
+    for _ in range(3):
+        pass_time(connection, 3_600.0)
+    writer.write(body[-1:])
+    assert (await reader.read()).startswith(b"HTTP/1.1 200")
+    writer.close()
+
+
+async def test_the_next_look_comes_when_the_head_is_due(house: House) -> None:
+    gate = Gate()
+    async with asyncio.TaskGroup() as group:
+        asking = group.create_task(house.call("chat", house.play(Play("text", head=gate))))
+        await until(lambda: house.proxy.core.running)
+        connection = connection_of_the_one(house)
+        connection._head_since = connection.loop.time() - 3.0
+        pass_time(connection, 0.0)
+        assert connection._timer.when() <= connection.loop.time() + 2.0
+        connection._head_since = None
+        gate.open()
+    assert asking.result().status == 200
+
+
+async def test_a_short_time_to_take_something_is_looked_at_often() -> None:
+    assert guarded(1024, 5.0, 60.0).look_seconds == 5.0  # type: ignore[attr-defined]
+    assert guarded(1024, 5.0, 0.4).look_seconds == 0.1  # type: ignore[attr-defined]

@@ -1,6 +1,7 @@
 """A server under pressure: clients that stop reading, more requests than it may have under way."""
 
 import asyncio
+import io
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -13,7 +14,8 @@ import openai
 import pytest
 import uvloop
 
-from rotator.server.core import SHUTTING_DOWN
+from rotator.server.core import SHUTTING_DOWN, Core
+from rotator.server.process import Process, bind
 from tests.asking import HANG_SECONDS, ask, exchange, parsed, request
 from tests.proxy import Proxy, make_world, serving
 from tests.upstreams import (
@@ -138,6 +140,20 @@ def test_an_upstream_waits_for_a_slow_client(
     """Nothing is collected for it in between, and nothing is lost."""
     with asyncio.Runner(loop_factory=loop) as runner:
         runner.run(held_up(tmp_path, protocol))
+
+
+async def test_the_deadline_counts_from_the_next_start_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It stands in the class of connections; whoever changes it is told."""
+    changed = make_world({}, tmp_path, config="timeouts: {write: 7}")
+    (tmp_path / "rotator.yaml").unlink()
+    core = Core(make_world({}, tmp_path), out=io.StringIO())
+    process = Process(core, bind("127.0.0.1", 0), lambda before: changed, lambda url: None, signals=False)
+    async with process.running():
+        await process._reload_once()
+        assert "timeouts.write" in caplog.text
+        caplog.clear()
+        await process._reload_once()
+        assert "reloaded" in caplog.text and "timeouts.write" not in caplog.text
 
 
 def arrived(house: House, model: str) -> int:
