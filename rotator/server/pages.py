@@ -56,9 +56,7 @@ class Pages:
         """The model list in the shape of the protocol that the headers speak of (clients.md 1.6)."""
         record = self.core.new_record(request.scope)
         try:
-            headers = header_map(request.scope["headers"])
-            caller = self.core.admit(request.scope, headers, request.scope["query_string"].decode("latin-1"))
-            record.client = caller.label
+            record.client = self._admitted(request)
             listed = await self.core.catalogue.models(self.core.world)
             record.status = 200
             return _json(self._protocol(request).write_models(listed))
@@ -91,14 +89,18 @@ class Pages:
         """An error page with its line; who may not come in learns only that."""
         record = self.core.new_record(request.scope)
         try:
-            headers = header_map(request.scope["headers"])
-            record.client = self.core.admit(request.scope, headers, request.scope["query_string"].decode("latin-1")).label
+            record.client = self._admitted(request)
         except Refused as refused:
             error, extra = refused.error, None
         try:
             return await self._refusal(request, error, record, extra)
         finally:
             self.core.finished(record)
+
+    def _admitted(self, request: Request) -> str:
+        """The caller's label.  Raises Refused."""
+        scope = request.scope
+        return self.core.admit(scope, header_map(scope["headers"]), scope["query_string"].decode("latin-1")).label
 
     def _protocol(self, request: Request) -> ProtocolAdapter:
         return self.core.protocol_of(request.scope["path"], dict(request.headers))
