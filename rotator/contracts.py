@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Final, Literal, NamedTuple, Protocol
 
 from rotator.neutral.error import NeutralError
 from rotator.neutral.secret import Secret
@@ -371,6 +371,10 @@ class JsonFrame:
     data: Any
 
 
+#: Of one attempt; nobody may read them, and a stream has any number of events.
+NOTES_LIMIT: Final = 1_000
+
+
 class Note(NamedTuple):
     """What one step did to one place of the JSON, for the trace; ``step`` is the adapter's name."""
 
@@ -396,7 +400,8 @@ class Context:
 
     def note(self, step: str, code: str, path_from: str = "", path_to: str = "") -> None:
         """Say in the trace what was done."""
-        self.notes.append(Note(step, code, path_from, path_to))
+        if len(self.notes) < NOTES_LIMIT:
+            self.notes.append(Note(step, code, path_from, path_to))
 
 
 class Adapter(Protocol):

@@ -13,7 +13,7 @@ import importlib
 import logging
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.machinery import ModuleSpec
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import module_from_spec
@@ -258,7 +258,9 @@ class _Loading:
         """Take back a provider that was registered and cannot serve."""
         del self.taken[entry.kind, entry.name]
         line = next(one for one in self.plugins if one.path == entry.path and entry.name in one.names)
-        self.plugins.remove(line)
+        place = self.plugins.index(line)
+        others = tuple(name for name in line.names if name != entry.name)
+        self.plugins[place : place + 1] = [replace(line, names=others)] if others else []
         self._broken(entry.kind, entry.name, line.origin, error)
 
     def _broken(self, kind: Kind | str, name: str, origin: Origin, error: PluginError) -> None:

@@ -38,6 +38,13 @@ class Rename(WireAdapter):
 def register_adapters(register):
     register(Rename)
 """
+FIVE_LINES = """
+from rotator.api import WireAdapter
+
+class Polite(WireAdapter):
+    def on_request(self, body):
+        return {**body, "polite": True}
+"""
 GOOD = "protocol: chat\nbase_url: http://127.0.0.1:9/good\n"
 
 
@@ -108,6 +115,84 @@ def test_an_adapter_is_loaded_and_listed(root: Path, write: Write) -> None:
     assert loaded.registry.paths["adapters", "rename_it"] == str(path)
 
 
+def test_a_class_without_a_hook_is_an_adapter_named_after_its_file(root: Path, write: Write) -> None:
+    """Also in a package; bases of its own and what is imported are none."""
+    base = FIVE_LINES.replace("Polite", "_Base") + "\nclass Kind(_Base): ...\n"
+    paths = [
+        write("adapters/polite.py", FIVE_LINES),
+        write("adapters/kind.py", "from ._shared import Common\n" + base),
+        write("adapters/gentle/__init__.py", FIVE_LINES).parent,
+        write("adapters/two.py", FIVE_LINES + "\nclass Rude(WireAdapter):\n    name = 'rude'\n"),
+        write("adapters/named.py", FIVE_LINES.replace("    def", "    name = 'courteous'\n    def")),
+    ]
+    write("adapters/_shared.py", FIVE_LINES.replace("Polite", "Common"))
+    loaded = load([root])
+    mine = {str(path): plugin.names for path in paths for plugin in lines(loaded, path) if plugin.state == "ok"}
+    assert list(mine.values()) == [("polite",), ("kind",), ("gentle",), ("two", "rude"), ("courteous",)]
+    ours = load().registry.adapters.keys()
+    assert loaded.registry.adapters.keys() - ours == {"polite", "kind", "gentle", "two", "rude", "courteous"}
+    made: Any = loaded.registry.adapters["kind"]
+    assert (made.__name__, made(None).name, made(None).on_request({})) == ("Kind", "kind", {"polite": True})
+
+
+def test_where_a_hook_registers_nothing_else_does(root: Path, write: Write) -> None:
+    path = write("adapters/hooked.py", ADAPTER + "\nclass Extra(WireAdapter): ...\n")
+    loaded = load([root])
+    assert lines(loaded, path)[0].names == ("rename_it",) and "hooked" not in loaded.registry.adapters
+
+
+def test_a_users_adapter_replaces_ours_by_its_name(root: Path, write: Write) -> None:
+    path = write("adapters/developer_role.py", FIVE_LINES)
+    write("providers/acme.yaml", GOOD + "adapters: [developer_role]\n")
+    loaded = load([root])
+    assert loaded.registry.paths["adapters", "developer_role"] == str(path)
+    assert loaded.registry.adapters["developer_role"].__name__ == "Polite"
+    assert "acme" in loaded.registry.providers
+
+
+def test_a_broken_adapter_takes_only_those_along_that_name_it(root: Path, write: Write) -> None:
+    """Ours of the same name does not take its place."""
+    broken = write("adapters/developer_role.py", "1 / 0\n")
+    path = write("providers/acme.yaml", GOOD + "adapters: [developer_role]\n")
+    fine = write("providers/fine.yaml", GOOD + "adapters: [{drop_field: {field: user}}]\n")
+    loaded = load([root])
+    assert [lines(loaded, one)[0].state for one in (broken, path, fine)] == ["broken", "broken", "ok"]
+    assert "unknown adapter 'developer_role'" in lines(loaded, path)[0].reason
+    assert "acme" not in loaded.registry.providers and "fine" in loaded.registry.providers
+
+
+def test_of_two_providers_in_a_file_each_stands_for_itself(root: Path, write: Write) -> None:
+    """One that cannot serve is listed as broken, beside one that can; and two that cannot."""
+    text = provider("one", "two").replace('"chat", ', '"chat", "adapters": ["othre"][:name == BAD or BAD == "both"], ')
+    half = write("providers/half.py", text.replace("BAD", "'one'"))
+    loaded = load([root])
+    assert "one" not in loaded.registry.providers and "two" in loaded.registry.providers
+    assert {plugin.names: plugin.state for plugin in lines(loaded, half)} == {("one",): "broken", ("two",): "ok"}
+    half.unlink()
+    both = write("providers/both.py", text.replace("BAD", "'both'"))
+    loaded = load([root])
+    assert not {"one", "two"} & loaded.registry.providers.keys()
+    assert {plugin.names: plugin.state for plugin in lines(loaded, both)} == {("one",): "broken", ("two",): "broken"}
+
+
+def test_one_of_ours_with_an_adapter_that_cannot_serve_stops_the_start(tmp_path: Path) -> None:
+    folder = tmp_path / "checkout"
+    ignored = shutil.ignore_patterns("__pycache__")
+    for name in ("rotator", "protocols", "adapters", "providers"):
+        shutil.copytree(builtin_root() / name, folder / name, ignore=ignored)
+    assert run("check", cwd=tmp_path, root=folder).returncode == 0
+    declaration = folder / "providers" / "groq.yaml"
+    text = declaration.read_text(encoding="utf-8")
+    for use, reason in (
+        ("develper_role", "adapters[0]: unknown adapter 'develper_role' (did you mean developer_role?)"),
+        ("{developer_role: {too: user}}", "adapters[0].developer_role.too: unknown key (did you mean to?)"),
+    ):
+        declaration.write_text(f"{text}adapters: [{use}]\n", encoding="utf-8")
+        done = run("check", cwd=tmp_path, root=folder)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr == f"rotator: {declaration}: {reason}\n"
+
+
 def test_a_module_may_carry_any_hook(root: Path, write: Write) -> None:
     path = write("adapters/both.py", ADAPTER + provider("also"))
     loaded = load([root])
@@ -128,7 +213,12 @@ BROKEN = {
     "hook argument": ("providers/x.py", provider("x").replace("(register)", "(registrar)"), "registrar"),
     "hook raises": ("providers/x.py", provider("x") + "    raise KeyError('y')\n", "KeyError: 'y'"),
     "hook exits": ("providers/x.py", provider("x") + "    raise SystemExit(4)\n", "SystemExit: 4"),
-    "member": ("adapters/x.py", ADAPTER.replace("protocols =", "protocol ="), "adapter 'rename_it' lacks protocols"),
+    "member": ("adapters/x.py", ADAPTER.replace("(WireAdapter)", ""), "adapter 'rename_it' lacks open"),
+    "protocols": ("adapters/x.py", ADAPTER.replace('("chat",)', '"chat"'), "must be a sequence of protocol names"),
+    "two nameless": ("adapters/x.py", FIVE_LINES + "\nclass Other(WireAdapter): ...\n", "registers one name twice"),
+    "no adapter": ("adapters/x.py", "from rotator.api import WireAdapter\n", "registers nothing"),
+    "base alone": ("adapters/x.py", FIVE_LINES.replace("class ", "class _"), "registers nothing"),
+    "plain provider": ("providers/x.py", FIVE_LINES, "registers nothing"),
     "form": ("adapters/x.py", ADAPTER.replace('"wire"', '"wires"'), "form must be 'wire' or 'neutral', not 'wires'"),
     "object": ("adapters/x.py", ADAPTER.replace("register(Rename)", "register(Rename())"), "must be a class"),
     "name": ("adapters/x.py", ADAPTER.replace('"rename_it"', "None"), "Rename has no name"),
@@ -144,6 +234,20 @@ BROKEN = {
     "wrong type": ("providers/x.yaml", GOOD + "models: {a: 1}\n", "models: "),
     "bad base": ("providers/x.yaml", "protocol: chat\nbase_url: ftp://x\n", "base_url: expected http(s)://host/path"),
     "bad auth": ("providers/x.yaml", GOOD + "auth: baerer\n", "auth: "),
+    "adapter": ("providers/x.yaml", GOOD + "adapters: [othre]\n", "unknown adapter 'othre' (did you mean other?)"),
+    "options": (
+        "providers/x.yaml", GOOD + "adapters: [other, {drop_field: {feild: a}}]\n",
+        "adapters[1].drop_field.feild: unknown key (did you mean field?)",
+    ),
+    "no options": ("providers/x.yaml", GOOD + "adapters: [{other: {a: 1}}]\n", "adapters[0].other: takes no options"),
+    "adapters' shape": ("providers/x.yaml", GOOD + "adapters: [{a: 1, b: 2}]\n", "adapters[0]: expected a name"),
+    "not for it": (
+        "providers/x.yaml", "protocol: messages\nbase_url: http://127.0.0.1:9\nadapters: [developer_role]\n",
+        "adapter 'developer_role' is for chat; x speaks messages",
+    ),
+    "python's adapter": (
+        "providers/x.py", provider("x").replace('"chat",', '"chat", "adapters": ["othre"],'), "unknown adapter 'othre'"
+    ),
     "bad protocol": ("providers/x.yaml", GOOD.replace("chat", "chatt"), "no protocol is named 'chatt'"),
     "other name": ("providers/x.yaml", GOOD + "name: y\n", "name: 'y' is not the file's name 'x'"),
     "bad name": ("providers/X Y.yaml", GOOD, "'X Y' is no provider name"),
@@ -170,9 +274,9 @@ async def test_what_is_broken_is_named_and_harms_nobody(
     assert (line.state, line.origin) == ("broken", "user") and reason in line.reason, line
     assert "\n" not in line.reason
     assert [lines(loaded, one)[0].state for one in good] == ["ok"] * 3
-    ours = {name for name in load().registry.providers}
-    assert set(loaded.registry.providers) == ours | {"good", "fine"} and set(world.credentials) == {"good"}
-    assert set(loaded.registry.adapters) == {"other"}
+    ours = load().registry
+    assert set(loaded.registry.providers) == {*ours.providers, "good", "fine"} and set(world.credentials) == {"good"}
+    assert set(loaded.registry.adapters) == {*ours.adapters, "other"}
     assert [record for record in caplog.records if str(plugin) in record.getMessage()]
 
 

@@ -1,20 +1,28 @@
 """Plug-ins while the proxy runs: what observers see, and what a reload sees; and the page's own examples."""
 
 import asyncio
+import json
 import logging
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
+import yaml
 
-from rotator.contracts import Outcome, Target
+from rotator.config.reader import At
+from rotator.contracts import Context, JsonFrame, Outcome, Target
 from rotator.hookspecs import AttemptSeen
 from rotator.plugins import load, tell
-from tests.asking import ask, chat
-from tests.proxy import make_world, serving
-from tests.upstreams import Reply, engine
+from rotator.upstream.adapter import make_adapters
+from rotator.upstream.provider import HttpProvider
+from tests.asking import Answer, ask, chat
+from tests.proxy import Proxy, make_world, serving
+from tests.upstreams import CHAT_FRAMES, SSE, WHOLE, Canned, Reply, canned, engine
 
 PAGE = (Path(__file__).resolve().parents[1] / "docs" / "plugins.md").read_text(encoding="utf-8")
 OBSERVER = """
@@ -164,27 +172,263 @@ def examples() -> dict[str, str]:
     return dict(re.findall(r"`plugins/([\w/.]+)`:\n\n```\w+\n(.*?)```", PAGE, re.DOTALL))
 
 
-def test_the_examples_of_the_page_load(tmp_path: Path) -> None:
+def shown(root: Path) -> dict[str, str]:
+    """Puts the page's files into a user's folder, exactly as the page shows them."""
     found = examples()
-    assert set(found) == {"providers/acme.yaml", "providers/acme_signed.py", "adapters/drop_field.py"}
-    assert len(found["providers/acme.yaml"].splitlines()) == 5
-    root = tmp_path / "plugins"
     for place, text in found.items():
         put(root / place, text)
+    return found
+
+
+def test_the_examples_of_the_page_load(tmp_path: Path) -> None:
+    root = tmp_path / "plugins"
+    found = shown(root)
+    assert len(found) == 7 and len(found["providers/acme.yaml"].splitlines()) == 5
+    assert len([line for line in found["adapters/polite.py"].splitlines() if line]) == 5
     [observer] = re.findall(r"```python\n(from collections import Counter.*?)```", PAGE, re.DOTALL)
     put(root / "adapters" / "counting.py", observer)
     world = make_world({"ACME_API_KEY": "a-key", "ACME_API_KEY_2": "b-key"}, tmp_path, plugins=(root,))
     mine = [plugin for plugin in world.loaded.plugins if plugin.origin == "user"]
-    assert len(mine) == 4 and {plugin.state for plugin in mine} == {"ok"}, mine
-    providers, adapters = world.loaded.registry.providers, world.loaded.registry.adapters
+    assert len(mine) == 8 and {plugin.state for plugin in mine} == {"ok"}, mine
+    providers = world.loaded.registry.providers
     assert len(world.credentials["acme"]) == 2 and tuple(providers["acme"].listed) == ("small", "large")
     [key, _] = world.credentials["acme"]
     assert ("x-acme-client", "rotator:a-ke") in providers["acme_signed"].authorise(key)
-    made: Any = adapters["drop_field"]
-    assert made({"field": "user"}).on_request({"user": 1, "model": "m"}) == {"model": "m"}
     seen = AttemptSeen("req_1", Target("acme", "chat", "m"), "id", 1, 200, 0.1, Outcome("ok"))
     tell(world.loaded.observers, seen)
     assert import_module("rotator.plugins.adapters.counting").ENDED == {"acme ok": 1}
+
+
+@pytest.fixture
+async def vendor() -> AsyncIterator[Any]:
+    """The strict vendor."""
+    made = engine.Engine(pace_seconds=0.0)
+    await made.start()
+    yield made
+    await made.aclose()
+
+
+@asynccontextmanager
+async def acme(folder: Path, base: str, config: str = "") -> AsyncIterator[Proxy]:
+    """The page's files served; every acme of theirs is at this base."""
+    shown(folder / "plugins")
+    environ = {f"{name}_API_BASE": base for name in ("ACME", "ACME_POLITE", "ACME_GATHERED", "ACME_WRAPPED")}
+    environ |= {name.replace("_BASE", "_KEY"): f"key-of-{name}" for name in environ}
+    async with serving(make_world(environ, folder, config=config, plugins=(folder / "plugins",))) as proxy:
+        yield proxy
+
+
+def sse(body: bytes) -> list[Any]:
+    """The JSON of each event."""
+    return [json.loads(line[6:]) for line in body.decode().split("\n") if line.startswith("data: {")]
+
+
+def text_of(chunks: list[Any]) -> str:
+    return "".join(chunk["choices"][0]["delta"].get("content") or "" for chunk in chunks if chunk["choices"])
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_five_lines_and_one_change_real_traffic(tmp_path: Path, vendor: Any, stream: bool) -> None:
+    async with acme(tmp_path, vendor.chat_base, "providers: {acme: {adapters: [polite]}}") as proxy:
+        for provider in ("acme_polite", "acme"):
+            answer = await ask(
+                proxy.url, "POST", "/v1/chat/completions", {}, chat(f"{provider}/text", stream=stream)
+            )
+            assert answer.status == 200, answer.body
+            told = {name: answer.headers[f"x-rotator-{name}"] for name in ("lane", "provider", "model")}
+            assert told == {"lane": "native", "provider": provider, "model": "text"}
+            polite = {"role": "system", "content": "Be polite."}
+            assert json.loads(vendor.requests[-1].body) == chat(
+                "text", stream=stream, messages=[polite, *chat("text")["messages"]]
+            )
+            bodies = sse(answer.body) if stream else [answer.json]
+            assert bodies and {body["model"] for body in bodies} == {f"{provider}/text"}
+
+
+async def test_options_state_and_last_frames(tmp_path: Path, vendor: Any) -> None:
+    """The page's second adapter: fewer events with the same text, also where streams meet or break off."""
+    async with acme(tmp_path, vendor.chat_base) as proxy:
+
+        async def streamed(model: str) -> Answer:
+            return await ask(proxy.url, "POST", "/v1/chat/completions", {}, chat(model, stream=True))
+
+        plain = await streamed("acme/text")
+        one, other = await asyncio.gather(streamed("acme_gathered/text"), streamed("acme_gathered/unicode"))
+        vendor.script("broken", engine.Play("text", cut_after=5))
+        cut = await streamed("acme_gathered/broken")
+    assert (plain.headers["x-rotator-lane"], one.headers["x-rotator-lane"]) == ("raw", "native")
+    few, many = sse(one.body), sse(plain.body)
+    assert text_of(few) == text_of(many) and len(few) < len(many) / 2
+    lengths = [len(text_of([chunk])) for chunk in few if text_of([chunk])]
+    assert all(length >= 60 for length in lengths[:-1]) and few[-1]["choices"][0]["finish_reason"] == "stop"
+    assert one.body.endswith(b"data: [DONE]\n\n") and other.body.endswith(b"data: [DONE]\n\n")
+    assert "\u4f60\u597d" in text_of(sse(other.body)) and "demo vendor" not in text_of(sse(other.body))
+    *begun, error = sse(cut.body)
+    assert text_of(begun) and text_of(many).startswith(text_of(begun)) and len(begun) < 4
+    assert error["error"]["code"] == "truncated"
+
+
+async def test_an_envelope_of_the_vendors_own(tmp_path: Path) -> None:
+    frames = [b'data: {"response":%b}\n\n' % frame[6:-2] for frame in CHAT_FRAMES if b"DONE" not in frame]
+    async with canned(Canned([b'{"response":%b}' % WHOLE["chat"]])) as server:
+        async with acme(tmp_path, f"{server.url}/v1") as proxy:
+            body = chat("acme_wrapped/m")
+            whole = await ask(proxy.url, "POST", "/v1/chat/completions", {}, body)
+            server.answer = Canned([*frames, b"data: [DONE]\n\n"], headers=SSE)
+            streamed = await ask(proxy.url, "POST", "/v1/chat/completions", {}, {**body, "stream": True})
+    assert (whole.status, whole.body, whole.headers["x-rotator-lane"]) == (200, WHOLE["chat"], "native")
+    assert streamed.body == b"".join(CHAT_FRAMES)
+    one, two = server.taken
+    assert json.loads(one.body) == {"project": "blue", "request": chat("m")}
+    assert json.loads(two.body) == {"project": "blue", "request": chat("m", stream=True)}
+    assert one.line == "POST /v1/chat/completions?version=2 HTTP/1.1" and one.headers["x-acme-form"] == "wrapped"
+
+
+def test_a_wrong_option_is_told_as_the_page_says(tmp_path: Path) -> None:
+    root = tmp_path / "plugins"
+    wrong = shown(root)["providers/acme_gathered.yaml"].replace("characters", "charakters")
+    path = put(root / "providers" / "acme_gathered.yaml", wrong)
+    [line] = [plugin for plugin in load([root]).plugins if plugin.path == str(path)]
+    assert line.state == "broken" and f"(`{path.name}: {line.reason}`)" in " ".join(PAGE.split())
+
+
+def test_the_built_in_adapters_of_the_page_are_all_and_work() -> None:
+    shown_uses = re.findall(r"```yaml\n(adapters:.*?)```", PAGE, re.DOTALL)
+    registry = load().registry
+    declared = {"name": "acme", "protocol": "chat", "base_url": "https://api.acme.example/v1"}
+    made: list[Any] = []
+    for text in shown_uses:
+        provider = HttpProvider({**declared, **yaml.safe_load(text)})
+        made += make_adapters(provider, registry.adapters, At("page"))
+    assert {one.name for one in made} == set(registry.adapters)
+    body: Any = {
+        "messages": [{"role": "developer", "content": [{"type": "text", "text": "a", "cache_control": {}}]}],
+        "reasoning": {"effort": "low"},
+        "top_k": 4,
+        "store": True,
+        "max_tokens": None,
+    }
+    frame = JsonFrame(None, {"choices": [{"delta": {"reasoning": ""}}]})
+    for one in made:
+        opened = one.open(Context("acme", "chat", "m", "chat", "generate", "id", None, "local", []))
+        body = opened.on_request(body)
+        [frame] = opened.on_event(frame)
+    assert body == {
+        "messages": [{"role": "user", "content": [{"type": "text", "text": "a"}]}],
+        "reasoning": {},
+        "reasoning_effort": "low",
+        "store": False,
+        "max_tokens": None,
+    }
+    assert frame.data == {"choices": [{"delta": {"reasoning_content": ""}}]}
+
+
+FAILING = """
+from rotator.api import WireAdapter
+
+class Failing(WireAdapter):
+    def on_WHERE(self, given):
+        if isinstance(given, dict):
+            given.clear()
+        RAISE
+"""
+FAILURES = {"raise LookupError('no star')": "LookupError: no star", "return None": "NoneType", "return 3": "int"}
+
+
+@pytest.mark.parametrize("where", ["request", "response", "event"])
+@pytest.mark.parametrize("fails", FAILURES)
+@pytest.mark.parametrize("on_error", ["fail", "skip"])
+async def test_a_failing_adapter_fails_its_attempt_or_is_passed_by(
+    tmp_path: Path, vendor: Any, where: str, fails: str, on_error: str
+) -> None:
+    """Where the page says so it is as if it were not there, whatever it has done before."""
+    put(tmp_path / "plugins" / "adapters" / "failing.py", FAILING.replace("WHERE", where).replace("RAISE", fails))
+    config = f"providers: {{acme: {{adapters: [failing, polite], on_error: {on_error}}}}}"
+    async with acme(tmp_path, vendor.chat_base, config) as proxy:
+        body = chat("acme/text", stream=where == "event")
+        answer = await ask(proxy.url, "POST", "/v1/chat/completions", {}, body)
+        again = await ask(proxy.url, "POST", "/v1/chat/completions", {}, chat("acme_polite/text"))
+    assert again.status == 200
+    if on_error == "skip":
+        assert answer.status == 200 and (b"demo vendor" in answer.body or len(sse(answer.body)) > 5)
+        assert [one["role"] for one in json.loads(vendor.requests[0].body)["messages"]] == ["system", "user"]
+        return
+    assert (answer.status, answer.json["error"]["code"]) == (500, "transform_failed")
+    message = answer.json["error"]["message"]
+    assert f"adapter failing failed on the {where}" in message and FAILURES[fails] in message
+    assert len(vendor.requests) == (1 if where == "request" else 2)
+    assert answer.headers.get("x-rotator-attempts") == (None if where == "request" else "1")
+
+
+LATE = """
+from rotator.api import WireAdapter
+
+class Late(WireAdapter):
+    shown = 0
+
+    def on_event(self, frame):
+        self.shown += 1
+        if self.shown > 4:
+            raise LookupError("no star")
+        yield frame
+"""
+
+
+async def test_an_adapter_that_fails_late_ends_the_stream_with_the_error(tmp_path: Path, vendor: Any) -> None:
+    put(tmp_path / "plugins" / "adapters" / "late.py", LATE)
+    gate = engine.Gate()
+    vendor.script("late", engine.Play("text", gate=gate))
+    async with acme(tmp_path, vendor.chat_base, "providers: {acme: {adapters: [late]}}") as proxy:
+        gate.release(3)
+        body = chat("acme/late", stream=True)
+        async with (
+            aiohttp.ClientSession() as client,
+            client.post(f"{proxy.url}/v1/chat/completions", json=body) as answer,
+        ):
+            shown = await answer.content.readuntil(b"\n\n")
+            gate.open()
+            shown += await answer.read()
+    *begun, error = sse(shown)
+    assert answer.status == 200 and len(begun) == 4
+    assert error["error"]["code"] == "transform_failed" and b"[DONE]" not in shown
+
+
+UNFIT = """
+from rotator.api import HttpProvider, WireRequest, hookimpl
+
+class Odd(HttpProvider):
+    def METHOD
+
+@hookimpl
+def register_providers(register):
+    register(Odd({"name": "odd", "protocol": "chat", "base_url": "http://127.0.0.1:9/v1"}))
+"""
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    "method",
+    [
+        "finalise(self, request, credential): return None",
+        "finalise(self, request, credential): return request.body",
+        "finalise(self, request, credential): return WireRequest([], {})",
+        "finalise(self, request, credential): return WireRequest({'a': object()}, {})",
+        "finalise(self, request, credential): raise LookupError('no star')",
+        "unwrap(self, data): return {**data, 'a': object()}",
+        "unwrap(self, data): raise LookupError('no star')",
+    ],
+)
+async def test_a_providers_own_step_that_fails_fails_its_attempt(
+    tmp_path: Path, vendor: Any, method: str, stream: bool
+) -> None:
+    """Nothing goes out that the step did not make; nothing comes in that is no JSON."""
+    put(tmp_path / "plugins" / "providers" / "odd.py", UNFIT.replace("METHOD", method))
+    environ = {"ODD_API_BASE": vendor.chat_base, "ODD_API_KEY": "key-of-odd"}
+    async with serving(make_world(environ, tmp_path, plugins=(tmp_path / "plugins",))) as proxy:
+        body = chat("odd/text", stream=stream)
+        answer = await ask(proxy.url, "POST", "/v1/chat/completions", {}, body)
+    assert (answer.status, answer.json["error"]["code"]) == (500, "transform_failed")
+    assert len(vendor.requests) == (0 if method.startswith("finalise") else 1)
 
 
 def test_every_file_of_the_pages_tree_is_shown() -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from rotator.contracts import Adapter, ProtocolAdapter, Provider
+from rotator.contracts import Adapter, Context, ProtocolAdapter, Provider
 from rotator.errors import PluginError
 from rotator.plugins import load
 from rotator.registry import KINDS, Kind, Registration, checked, freeze, members
@@ -21,6 +21,9 @@ class Fine:
     name = "fine"
     form = "wire"
     protocols = ("chat",)
+
+    def open(self, ctx: Context) -> "Fine":
+        return self
 
 
 def things(kind: Kind) -> dict[str, Any]:

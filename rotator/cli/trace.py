@@ -10,7 +10,7 @@ import time
 from io import TextIOWrapper
 from pathlib import Path
 
-from rotator.cli.common import flags_of, set_up_logging, tell_problems
+from rotator.cli.common import flags_of, tell_problems
 from rotator.config import load
 from rotator.errors import ConfigError
 from rotator.trace.display import Timeline, printable, table, when
@@ -24,7 +24,6 @@ COLUMNS = 100
 
 
 def run(arguments: argparse.Namespace) -> int:
-    set_up_logging(level=100)
     try:
         folder = trace_folder(load(flags_of(arguments)))
     except ConfigError as error:
@@ -45,14 +44,14 @@ def _nothing(folder: Path) -> str:
 
 def _list(folder: Path, arguments: argparse.Namespace) -> int:
     listing = requests(folder, arguments.limit)
-    if arguments.json:
+    if not listing.requests:
+        print(_nothing(folder), file=sys.stderr if arguments.json else sys.stdout)
+    elif arguments.json:
         for one in listing.requests:
             print(json.dumps(one.as_json()))
-    elif listing.requests:
+    else:
         for line in table(listing.requests, time.time(), _columns()):
             print(line)
-    else:
-        print(_nothing(folder))
     _tell_broken(listing)
     return 0
 

@@ -94,7 +94,7 @@ class Attempt:
     def _over(self, cause: UpstreamFailed) -> AttemptFailed:
         if isinstance(cause, TransformFailed):
             cause.error = self.redactor.error(cause.error)  # the text of whatever a plug-in raised
-        if cause.stage != "answered":  # the transport does not know whose connection it was
+        elif cause.stage != "answered":  # the transport does not know whose connection it was
             message = cause.error.message.replace("upstream:", f"{self.plan.target.provider}:", 1)
             cause = UpstreamFailed(replace(cause.error, message=message), cause.stage, cause.headers)
         verdict = self._judge(cause)

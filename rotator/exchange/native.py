@@ -10,7 +10,7 @@ from typing import Any
 from rotator.contracts import JsonFrame, Meter
 from rotator.exchange.answer import Bounds, RawStream, Redact
 from rotator.exchange.stages import Chain, TransformFailed, written
-from rotator.wire.jsontext import NotJson, dumps, read
+from rotator.wire.jsontext import NotJson, read
 from rotator.wire.sse import frames, pieces, write_frame
 from rotator.wire.transport import Reply
 
@@ -56,7 +56,8 @@ def _unwrapped(piece: bytes, chain: Chain) -> bytes:
     whole = []
     for frame in frames(piece):
         data = _object(frame.data)
-        whole.append(write_frame(frame.data if data is None else dumps(chain.unwrapped(data)), frame.event))
+        text = frame.data if data is None else written(chain.unwrapped(data), "event")
+        whole.append(write_frame(text, frame.event))
     return b"".join(whole) or piece
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final, Literal, NamedTuple, Protocol
 
 from rotator.contracts import Adapter, Context, Credential, JsonFrame, ProtocolAdapter, Provider, WireRequest
@@ -131,7 +132,15 @@ class Chain:
         for stage in self._request:
             body = self._run(stage, body)
         request = WireRequest(body, {})
-        return _call(self._finalise, request) if self.wraps else request
+        if not self.wraps:
+            return request
+        finalised = _call(self._finalise, request)
+        if not isinstance(finalised, WireRequest) or not isinstance(finalised.body, dict):
+            raise _wrong(self._finalise, "a WireRequest with a JSON object", finalised)
+        for header in chain.from_iterable(finalised.headers.items()):
+            if not isinstance(header, str):
+                raise _wrong(self._finalise, "headers of text", header)
+        return finalised
 
     def unwrapped(self, data: Any) -> Any:
         """An answer, or one event of a stream, in the protocol's own JSON: what the meter reads."""

@@ -24,7 +24,7 @@ class Watch:
             return stage
 
         def call(value: Any) -> Any:
-            before = _text(value)
+            before = _text(_as_given(stage, value))
             result = stage.call(value)
             if not isinstance(result, tuple | list | dict | JsonFrame | WireRequest):
                 result = list(result)
@@ -122,6 +122,11 @@ class Tap:
 
     def _since(self, moment: float | None) -> float | None:
         return None if moment is None else round((moment - self._sent_at) * 1_000, 1)
+
+
+def _as_given(stage: Stage, value: Any) -> Any:
+    """What went in, in the form of what comes out: events are answered with frames."""
+    return {"event": [value], "end": []}.get(stage.direction, value)
 
 
 def _text(value: Any) -> bytes:

@@ -93,12 +93,13 @@ def _index(value: Any) -> tuple[object, ...]:
 
 
 def _mask(pieces: list[_Piece], spans: list[Span]) -> set[int]:
-    """Mask what lies across pieces: the mark stands where it begins, the rest of it is gone. The lines that changed."""
+    """Mask spans of what the pieces spell: the mark stands where one begins, the rest of it is gone. The lines that
+    changed. A span in one piece counts, too: what tells that it is a secret may stand in another."""
     starts = list(accumulate((len(piece.text) for piece in pieces), initial=0))
     edits: dict[int, list[tuple[int, int, str]]] = {}
     for start, stop in spans:
         first, last = bisect_right(starts, start) - 1, bisect_left(starts, stop) - 1
-        for index in range(first, last + 1) if last > first else ():
+        for index in range(first, last + 1):
             begin = starts[index]
             edit = (max(start - begin, 0), min(stop - begin, len(pieces[index].text)), MARK if index == first else "")
             edits.setdefault(index, []).append(edit)

@@ -109,7 +109,7 @@ class Timeline:
     def _head(self, entry: dict[str, Any]) -> Iterator[str]:
         indent = _INDENTS.get(str(entry.get("side")), 2)
         name = printable(str(entry.get("pass")))
-        number = f" {entry['attempt']}" if entry.get("attempt") else ""
+        number = f" {_fact(entry['attempt'])}" if entry.get("attempt") else ""
         facts = "  ".join(_facts(entry))
         ms = entry.get("ms")
         time = f"{ms:.1f}" if isinstance(ms, int | float) else "?"
@@ -127,7 +127,7 @@ class Timeline:
             text = json.dumps(body["json"], indent=2, ensure_ascii=False)
         else:
             text = str(body.get("text", ""))
-        size = f"{body.get('bytes', '?')} bytes"
+        size = f"{_fact(body.get('bytes'))} bytes"
         cut = ", only the beginning was kept" if body.get("cut") else ""
         yield f"{indent}({size}{cut})"
         yield from self._fitted(text.removesuffix("\n").split("\n") if text else [], indent, BODY_LINES)

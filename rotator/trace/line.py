@@ -78,12 +78,17 @@ def _body(body: bytes, whole_bytes: int, redaction: Redaction, limit_bytes: int)
     text = body.decode("utf-8", "replace")
     limit = len(text)
     if cut:
-        limit = len(_characters(body, min(limit_bytes, len(body) - redaction.margin_bytes)))
+        unseen = whole_bytes > len(body)
+        kept_bytes = min(limit_bytes, len(body) - redaction.margin_bytes) if unseen else limit_bytes
+        limit = len(_characters(body, kept_bytes))
     text, limit = rejoined(text, limit, redaction)
     if cut:
         text = redaction.beginning(text, limit)
-    shown = dumps(redaction.form(text) if _FORM.fullmatch(text) else redaction.text(text))
-    return b'{"bytes":%d,"text":%s%s}' % (whole_bytes, shown, b',"cut":true' if cut else b"")
+    elif _FORM.fullmatch(text):
+        text = redaction.form(text)
+    else:
+        text = redaction.text(text)
+    return b'{"bytes":%d,"text":%s%s}' % (whole_bytes, dumps(text), b',"cut":true' if cut else b"")
 
 
 def _characters(body: bytes, limit_bytes: int) -> str:

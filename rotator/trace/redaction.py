@@ -8,6 +8,7 @@ looked at, by ``margin_bytes``; if a secret lies across the limit, the cut moves
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from enum import Enum
 from itertools import islice
@@ -24,6 +25,7 @@ CUT: Final = "...[cut]"
 #: Of a list or an object among the facts of an entry.
 ITEMS: Final = 1000
 _FACT_LEVELS: Final = 20
+_LARGEST: Final = sys.float_info.max
 #: How far past a cut is looked; longer than any key, and than a few dozen events that spell one.
 MARGIN_BYTES: Final = 16 * 1024
 
@@ -69,17 +71,19 @@ class Redaction:
         return text
 
     def beginning(self, text: str, limit: int) -> str:
-        """The part of a text before ``limit``, or a little less: no credential is cut in half. Not redacted yet."""
-        for start, stop in self.spans(text):
-            if start < limit < stop:
-                return text[:start]
-        return text[:limit]
+        """The part of a text before ``limit`` without credentials, a little less where one would be cut in half.
+
+        What follows counts: a password in a URL is known by the ``@`` behind it.
+        """
+        spans = self.spans(text)
+        limit = next((start for start, stop in spans if start < limit < stop), limit)
+        return self.text(masked(text[:limit], [span for span in spans if span[1] <= limit]))
 
     def short(self, text: str) -> str:
         """A text of bounded length without credentials."""
         if len(text) <= TEXT_CHARACTERS:
             return self.text(text)
-        return self.text(self.beginning(text[: TEXT_CHARACTERS + self.margin_bytes], TEXT_CHARACTERS)) + CUT
+        return self.beginning(text[: TEXT_CHARACTERS + self.margin_bytes], TEXT_CHARACTERS) + CUT
 
     def form(self, text: str) -> str:
         """What follows the question mark of a URL, or a form."""
@@ -171,8 +175,10 @@ class Redaction:
         """Anything as JSON of bounded size; what is no data shows its type only."""
         if isinstance(value, Enum):
             value = value.value
-        if value is None or isinstance(value, bool | int | float):
-            return value
+        if isinstance(value, int | float):
+            return value if abs(value) <= _LARGEST else None  # no JSON; nor is a number that is none
+        if value is None:
+            return None
         if isinstance(value, str):
             return str(value) if len(value) <= TEXT_CHARACTERS else self.short(value)
         if depth < _FACT_LEVELS and isinstance(value, Mapping):

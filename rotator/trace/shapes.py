@@ -90,10 +90,11 @@ def secret_part(value: str) -> Span | None:
 
 # Values beside a name.  These patterns run on the folded text: lower case, "-" as "_".
 
-#: How the names of secrets end; :func:`is_secret_member` decides.
+#: How the names of secrets end; :func:`is_secret_member` decides.  The quotes of the value have as many backslashes as
+#: those of the name: other quotes are those of another JSON text, within or around.
 _ENDS: Final = ("key", "token", "secret", "password", "passwd", "passphrase", "authorization", "cookie", "_auth")
 _MEMBERS: Final = tuple(
-    (end, re.compile(end + r"(?:s?[_. ]?[0-9]{0,4})(\\{0,15})([\"'])\s{0,8}:\s{0,8}(?:(\\{0,15})([\"'])|([0-9\[{]))"))
+    (end, re.compile(end + r"(?:s?[_. ]?[0-9]{0,4})(\\{0,15})([\"'])\s{0,8}:\s{0,8}(?:\1([\"'])|([0-9_\[{]))"))
     for end in _ENDS
 )
 _NAME_CHARACTERS: Final = 64
@@ -110,7 +111,7 @@ _ASSIGNED: Final = tuple(
     )
 )  # fmt: skip
 _COOKIE: Final = re.compile(r"""cookie[ \t]{0,2}:[ \t]{0,4}(?=[\w.%]{1,100}=)([^\r\n"\\]++)""")
-_BEARER: Final = re.compile(r"bearer[ \t]{1,4}([a-z0-9._~+/=]{20,}+)")
+_BEARER: Final = re.compile(r"bearer[ \t]{1,4}([a-z0-9._~+/=%]{20,}+)")
 _BASIC: Final = re.compile(r"basic[ \t]{1,4}([a-z0-9+/_=]{8,4096}+)")
 #: The name of a URL's parameter; also percent-encoded once more, in HTML and in JSON text.
 _PARAMETER: Final = re.compile(
@@ -148,7 +149,7 @@ def holds_containers(text: str) -> bool:
     """Whether a JSON text has an object, a list or a number beside a secret's name: a parser must look into it."""
     folded = _fold(text)
     return any(
-        match[5] is not None and is_secret_member(_name(text, match))
+        match[4] is not None and is_secret_member(_name(text, match))
         for end, pattern in _MEMBERS
         if end in folded
         for match in pattern.finditer(folded)
@@ -183,13 +184,13 @@ def _members(text: str, folded: str, pattern: re.Pattern[str]) -> Iterator[Span]
         name = _name(text, match)
         if not is_secret_member(name):
             continue
-        if match[4] is not None:
-            stop = _end_of_string(text, position, len(match[3]), match[4])
+        if match[3] is not None:
+            stop = _end_of_string(text, position, len(match[1]), match[3])
             part = secret_part(text[position:stop])
             if part is not None:
                 yield position + part[0], position + part[1]
             position = stop
-        elif match[5].isdigit() and not is_plural(name):
+        elif match[4] not in "[{" and not is_plural(name):
             stop = position
             while stop < len(text) and text[stop] in "0123456789.":
                 stop += 1

@@ -92,4 +92,8 @@ def _unfit(kind: type[Any], provider: Provider) -> str:
 
 
 def _inside(place: At, problem: Problem) -> Problem:
-    return Problem(place.where, f"{place.key}.{problem.key}" if problem.key else place.key, problem.reason)
+    key, reason = problem.key, problem.reason
+    named, colon, rest = reason.partition(": ")
+    if not key and colon and " " not in named:  # a check of the options' own names its key first
+        key, reason = named, rest
+    return Problem(place.where, f"{place.key}.{key}" if key else place.key, reason)

@@ -1,4 +1,4 @@
-"""The way to upstreams: the only module that knows aiohttp.
+"""The way to upstreams: beside ``connector`` the only module that knows aiohttp.
 
 Its defaults are wrong for this product (faults.md 0 item 2): here no redirect is followed, no cookie is kept, no
 connection limit queues requests, no total timeout ends a long answer, nothing is decoded without a cap.
@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from io import BytesIO
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import aiohttp
 from yarl import URL
@@ -21,6 +21,7 @@ from yarl import URL
 from rotator.errors import UpstreamFailed
 from rotator.neutral.error import ErrorKind, error_of
 from rotator.neutral.secret import Secret
+from rotator.wire.connector import StaleConnection, connector
 
 #: Kept connections are closed after this long without use; vendors and their balancers close theirs later.
 KEEPALIVE_SECONDS: Final = 30.0
@@ -74,16 +75,19 @@ class Transport:
     def __init__(self, settings: TransportSettings) -> None:
         self.settings = settings
         self._session: aiohttp.ClientSession | None = None
+        self._fresh: aiohttp.ClientSession | None = None
 
     def start(self) -> None:
-        """Make the session; nothing touches the network."""
+        """Make the session, and one that never keeps a connection; nothing touches the network."""
         context: ssl.SSLContext | bool = True
         if self.settings.certificates:
             context = ssl.create_default_context(cafile=self.settings.certificates)
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=0, ttl_dns_cache=60, keepalive_timeout=KEEPALIVE_SECONDS, ssl=context, enable_cleanup_closed=False
-            ),
+        self._session = self._made(context, keepalive_timeout=KEEPALIVE_SECONDS)
+        self._fresh = self._made(context, force_close=True)
+
+    def _made(self, context: ssl.SSLContext | bool, **keeping: Any) -> aiohttp.ClientSession:
+        made = aiohttp.ClientSession(
+            connector=connector(limit=0, ttl_dns_cache=60, ssl=context, enable_cleanup_closed=False, **keeping),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             trust_env=self.settings.trust_env,
@@ -91,36 +95,54 @@ class Transport:
             max_line_size=HEADER_LINE_BYTES,
             max_field_size=HEADER_LINE_BYTES,
         )
+        made._retry_connection = False  # aiohttp's own, for GET: not on a fresh connection, and not for a fresh one
+        return made
 
     async def aclose(self) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        sessions = self._session, self._fresh
+        self._session = self._fresh = None  # what fails from now on is not sent again
+        for session in sessions:
+            if session is not None:
+                await session.close()
 
     async def send(self, request: Outgoing) -> Reply:
         """The upstream's answer, its body still on the wire; the caller closes it.  Raises UpstreamFailed.
 
         The time until the answer begins is the caller's to limit; inside the body ``idle_seconds`` counts.
+        A kept connection that turns out to be closed is no failure: the request goes out once more, on a fresh one.
+        An informational status, 199 too, is no answer (RFC 9110 15.2): the one behind it is waited for.
         """
         session = self._session
         if session is None:
             raise failed(ErrorKind.OVERLOADED, "the proxy is shutting down", "connect", "shutting_down")
+        reconnected = False
         try:
-            response = await session.request(
-                request.method,
-                _url(request.url),
-                data=_payload(request.body),
-                headers=request.headers,
-                allow_redirects=False,
-                proxy=request.proxy.reveal() if request.proxy else None,
-            )
+            try:
+                response = await _asked(session, request)
+            except StaleConnection:
+                if (session := self._fresh) is None:
+                    raise
+                reconnected = True
+                response = await _asked(session, request)
         except BROKEN as error:
             raise mapped(error) from error
-        return Reply(response, self.settings.decoded_limit_bytes, self.idle_seconds(request.streaming))
+        idle_seconds = self.idle_seconds(request.streaming)
+        return Reply(response, self.settings.decoded_limit_bytes, idle_seconds, reconnected)
 
     def idle_seconds(self, streaming: bool) -> float:
         """How long an upstream may be silent, before its answer and inside it."""
         return self.settings.read_streaming_seconds if streaming else self.settings.read_seconds
+
+
+def _asked(session: aiohttp.ClientSession, request: Outgoing) -> Awaitable[aiohttp.ClientResponse]:
+    return session.request(
+        request.method,
+        _url(request.url),
+        data=_payload(request.body),
+        headers=request.headers,
+        allow_redirects=False,
+        proxy=request.proxy.reveal() if request.proxy else None,
+    )
 
 
 def _payload(body: bytes | None) -> bytes | BytesIO | None:
@@ -154,7 +176,10 @@ def mapped(error: BaseException) -> UpstreamFailed:
 
 
 class Reply:
-    """An answer whose body is still on the wire.  ``close`` is synchronous and may be called any number of times."""
+    """An answer whose body is still on the wire.  ``close`` is synchronous and may be called any number of times.
+
+    ``reconnected``: it came at the second sending, because the first went out on a stale connection.
+    """
 
     __slots__ = (
         "_decoder",
@@ -167,11 +192,18 @@ class Reply:
         "_timer",
         "headers",
         "pull",
+        "reconnected",
         "since",
         "status",
     )
 
-    def __init__(self, response: aiohttp.ClientResponse, decoded_limit_bytes: int, idle_seconds: float) -> None:
+    def __init__(
+        self,
+        response: aiohttp.ClientResponse,
+        decoded_limit_bytes: int,
+        idle_seconds: float,
+        reconnected: bool = False,
+    ) -> None:
         """Raises UpstreamFailed for a body in an encoding that nobody asked for and that cannot be read."""
         self._response = response
         self._left = decoded_limit_bytes
@@ -182,6 +214,7 @@ class Reply:
         self._timer: asyncio.TimerHandle | None = None
         self.since: float | None = None
         self.status = response.status
+        self.reconnected = reconnected
         self.headers = [(name.lower(), value) for name, value in response.headers.items()]
         coding = response.headers.get("Content-Encoding", "identity").strip().lower()
         self._decoder = None if coding in ("identity", "") else _Inflater(coding)
@@ -262,16 +295,24 @@ class Reply:
             raise failed(ErrorKind.BAD_GATEWAY, "upstream: the answer is too large", "sent", "too_large")
 
     async def read(self, limit_bytes: int, *, truncate: bool = False) -> bytes:
-        """The whole body; beyond the limit it raises UpstreamFailed, or is cut there and the connection closed."""
+        """The whole body; beyond the limit it raises UpstreamFailed, or is cut there and the connection closed.
+
+        With ``truncate`` it is cut where it breaks, too: an error whose text broke off is still that error.
+        """
         content = self._response.content
         parts: list[bytes] = []
         if self._decoder is None and content.is_eof() and content.exception() is None:
             parts.append(content.read_nowait())  # the common answer has arrived with its head: no wait, no timer
         size = len(parts[0]) if parts else 0
         arrived = bool(parts)
-        while size <= limit_bytes and (chunk := b"" if arrived and content.at_eof() else await self.next()):
-            parts.append(chunk)
-            size += len(chunk)
+        try:
+            while size <= limit_bytes and (chunk := b"" if arrived and content.at_eof() else await self.next()):
+                parts.append(chunk)
+                size += len(chunk)
+        except UpstreamFailed:
+            if not truncate:
+                raise
+            self.close()
         if size > limit_bytes:
             self.close()
             if not truncate:
