@@ -15,6 +15,7 @@ from rotator.contracts import Meter, Outcome, Verdict
 from rotator.errors import UpstreamFailed
 from rotator.exchange.tap import Tap
 from rotator.neutral.error import ErrorKind, NeutralError, error_of
+from rotator.neutral.usage import Usage
 from rotator.wire.jsontext import is_json
 from rotator.wire.sse import EventTooLarge, FrameCutter, frames, mend
 from rotator.wire.transport import BROKEN, Reply
@@ -116,7 +117,7 @@ class RawStream:
             chunk = await self._reply.next()
             if tap is not None:
                 tap.came(chunk)
-            if not self._started and chunk.lstrip()[:1] in (b"{", b"["):
+            if not (self._started or self._cutter.pending) and chunk.lstrip()[:1] in (b"{", b"["):
                 return chunk
             block = self._take(chunk) if chunk else self._tail()
             if signals.error is not None or self._cause is not None:
@@ -265,11 +266,13 @@ class RawStream:
         if not rest.strip():
             return b""
         whole = mend(rest.rstrip(b"\r\n") + b"\n\n", not self._started)
-        if any(frame.data[:1] == b"{" and not is_json(frame.data) for frame in frames(whole)):
-            return b""  # cut in the middle
         signals = self._meter.signals
         before = (signals.finish, signals.ended, signals.error)
         shown = self._read(whole)
+        failed = signals.error is not None or self._cause is not None
+        if failed and not all(is_json(frame.data) for frame in frames(whole)):
+            signals.error = self._cause = None  # half an event says nothing: the vendor was cut off inside it
+            return b""
         return shown if (signals.finish, signals.ended, signals.error) != before else b""
 
     def _rest(self) -> bytes:
@@ -352,7 +355,14 @@ class RawStream:
     def close(self) -> None:
         """Drop what is still on its way; a stream that did not end was cancelled.  May be called many times."""
         self._reply.close()
-        self._finish(Outcome("cancelled", usage=self._meter.signals.usage))
+        if not self._settled:
+            self._finish(Outcome("cancelled", usage=self.used()))
+
+    def used(self) -> Usage | None:
+        """What was used up to here, estimated where the vendor has told nothing; None while nothing has come."""
+        if self._started:
+            self._meter.trailer()  # closes the account
+        return self._meter.signals.usage
 
     def __repr__(self) -> str:
         return f"<RawStream {'done' if self.done else 'open'}, {self._cutter.pending} bytes pending>"

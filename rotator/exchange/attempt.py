@@ -66,6 +66,7 @@ class Attempt:
     _sent_at: float = 0.0
     _chain: Chain | None = None
     _tap: Tap | None = None
+    _stream_begun: RawStream | None = None
 
     async def open(self, transport: Transport, seconds: float) -> Answer:
         """Send, and wait until there is something to show, at most so long.
@@ -88,7 +89,8 @@ class Attempt:
         except UpstreamFailed as cause:
             raise self._over(cause) from cause
         except BaseException:
-            self._settle(Outcome("cancelled"))
+            begun = self._stream_begun
+            self._settle(Outcome("cancelled", usage=begun.used() if begun is not None else None))
             raise
 
     def _over(self, cause: UpstreamFailed) -> AttemptFailed:
@@ -151,7 +153,12 @@ class Attempt:
     def _told_response(self, reply: Reply, body: bytes | None = None) -> None:
         if self.asked.trace is not None:
             self.asked.trace.add(
-                "upstream_response", attempt=self.number, headers=reply.headers, body=body, status=reply.status
+                "upstream_response",
+                attempt=self.number,
+                headers=reply.headers,
+                body=body,
+                status=reply.status,
+                reconnected=reply.reconnected,
             )
 
     async def _answer(self, reply: Reply) -> Answer:
@@ -212,6 +219,7 @@ class Attempt:
         if self.asked.trace is not None:
             self._told_response(reply)
             stream.tap = self._tap = Tap(self.asked.trace, self.number, self._sent_at, native=chain is not None)
+        self._stream_begun = stream
         document = await stream.open()
         if document:
             raise await self._not_a_stream(reply, document)

@@ -8,8 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 from rotator.contracts import JsonFrame, Meter
+from rotator.errors import UpstreamFailed
 from rotator.exchange.answer import Bounds, RawStream, Redact
 from rotator.exchange.stages import Chain, TransformFailed, written
+from rotator.neutral.error import ErrorKind, error_of
 from rotator.wire.jsontext import NotJson, read
 from rotator.wire.sse import frames, pieces, write_frame
 from rotator.wire.transport import Reply
@@ -39,7 +41,7 @@ class NativeStream(RawStream):
                 shown += _shaped(piece, chain)
                 if signals.ended:
                     break
-        except TransformFailed as error:
+        except UpstreamFailed as error:
             self._cause = error  # what came before it is still the client's
         return b"".join(shown)
 
@@ -62,13 +64,19 @@ def _unwrapped(piece: bytes, chain: Chain) -> bytes:
 
 
 def _shaped(piece: bytes, chain: Chain) -> list[bytes]:
-    """What a frame is to the client.  Comments, ``[DONE]`` and what is no JSON object pass as they are."""
+    """What a frame is to the client.  Comments, ``[DONE]`` and words that are no JSON pass as they are.
+
+    Other fields without data do not: openai-python takes such a frame for an event (protocols.md 4.2).
+    """
     for frame in frames(piece):
         data = _object(frame.data)
+        if data is None and frame.data[:1] == b"{":
+            message = "upstream: an event of the stream is not JSON"
+            raise UpstreamFailed(error_of(ErrorKind.BAD_GATEWAY, message, code="bad_event"), "answered")
         if data is None:
             return [write_frame(frame.data, frame.event)]
         return [_written(one) for one in chain.event(JsonFrame(frame.event, data))]
-    return [piece]
+    return [b"".join(line for line in piece.splitlines(True) if line[:1] == b":") + b"\n"] if b":" in piece else []
 
 
 def _object(data: bytes) -> dict[str, Any] | None:

@@ -20,6 +20,8 @@ MARK: Final = "[redacted]"
 Span = tuple[int, int]
 #: A key as vendors half mask it: ``sk-abc***wxyz``.  Bounded repeats, so that no text makes it slow.
 _MASKED: Final = re.compile(r"([A-Za-z0-9_.-]{2,32}+)\*{3,}+([A-Za-z0-9_.-]{0,32})")
+#: The same in any form that vendors use: ``****wxyz``, ``sk-abc...wxyz``.  Only what can be a held key counts.
+_HIDDEN: Final = re.compile(r"([A-Za-z0-9_-]{0,32}+)(?:\*{3,}+|\.{3}|\u2026)([A-Za-z0-9_-]{0,32})")
 #: Fewer letters on both sides of the stars give nothing away: every key of a vendor begins with the same ones.
 _TELLING: Final = 4
 #: Shorter secrets would match in ordinary words; client keys are refused below 8 characters.
@@ -75,8 +77,8 @@ class Redactor:
         if self._may_be_escaped(text):
             undone, joints = _undo(text)
             found += [_before_undoing(span, joints) for span in _places(undone, self._undone)]
-        if "***" in text:
-            found += [match.span() for match in _MASKED.finditer(text) if self._is_ours(*match.groups())]
+        if "***" in text or "..." in text or "\u2026" in text:
+            found += [match.span() for match in _HIDDEN.finditer(text) if self._is_ours(*match.groups())]
         return merged(found)
 
     def _is_ours(self, head: str, tail: str) -> bool:

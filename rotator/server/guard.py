@@ -61,6 +61,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._timer.cancel()
             self._timer = None
         super().connection_lost(exc)
+        self._unset_keepalive_if_required()  # uvicorn leaves it where the connection was reset, and with it all of us
         if self.on_lost is not None:
             self.on_lost()
         self._extensions.clear()  # a request's scope refers to us: no reference cycle is left behind

@@ -77,10 +77,14 @@ def rfc3339(value: str, now: float) -> float | None:
 
 
 def from_headers(headers: Mapping[str, str], now: float) -> float | None:
-    """What the headers state: ``retry-after-ms``, ``retry-after`` (seconds or date), then the limits' reset headers."""
-    milliseconds = headers.get("retry-after-ms", "").strip()
-    if _NUMBER.match(milliseconds):
-        return capped(float(milliseconds) / 1_000)
+    """What the headers state: ``retry-after-ms``, ``retry-after`` (seconds or date), then the limits' reset headers.
+
+    ``x-ms-retry-after-ms`` is Azure's.  Source: faults.md 1, row "rate limit".
+    """
+    for name in ("retry-after-ms", "x-ms-retry-after-ms"):
+        milliseconds = headers.get(name, "").strip()
+        if _NUMBER.match(milliseconds):
+            return capped(float(milliseconds) / 1_000)
     value = headers.get("retry-after", "").strip()
     found = seconds_or_epoch(value, now)
     if found is None:

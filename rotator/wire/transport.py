@@ -29,6 +29,8 @@ KEEPALIVE_SECONDS: Final = 30.0
 HEADER_LINE_BYTES: Final = 16_384
 #: Beyond this aiohttp warns of bytes that are written at once.
 LARGE_BODY_BYTES: Final = 1_048_576
+#: Pieces of unpacked data (64 KiB at most) after which others have their turn.
+PIECES_A_TURN: Final = 16
 #: What an upstream's connection raises when it breaks: ``mapped`` turns it into UpstreamFailed.
 BROKEN: Final = (aiohttp.ClientError, TimeoutError, OSError, ValueError)
 
@@ -190,6 +192,7 @@ class Reply:
         "_response",
         "_time",
         "_timer",
+        "_unpacked",
         "headers",
         "pull",
         "reconnected",
@@ -209,6 +212,7 @@ class Reply:
         self._left = decoded_limit_bytes
         self._idle_seconds = idle_seconds
         self._late = False
+        self._unpacked = 0
         self._loop = asyncio.get_running_loop()
         self._time = self._loop.time
         self._timer: asyncio.TimerHandle | None = None
@@ -274,6 +278,13 @@ class Reply:
             self._timer = self._loop.call_later(wait, self._look)
 
     async def _inflated(self) -> bytes:
+        """Unpacking goes on without waiting for anybody, so the loop gets its turn in between."""
+        self._unpacked += 1
+        if self._unpacked % PIECES_A_TURN == 0:
+            await asyncio.sleep(0)
+        return await self._unpack()
+
+    async def _unpack(self) -> bytes:
         decoder = self._decoder
         assert decoder is not None
         while True:

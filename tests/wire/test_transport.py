@@ -311,6 +311,23 @@ BROKEN = {
     "a bad chunk size": (
         b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\n12345\r\nzz\r\n12\r\n0\r\n\r\n", "keep", None),
     "a reset in the body": (b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n12345", "reset", None),
+    "an old body that ends early": (b"HTTP/1.0 200 OK\r\ncontent-length: 10\r\n\r\n12345", "close", "answer_broke"),
+    "hints and no answer": (b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n", "close", "connection_broke"),
+    "an informational end": (b"HTTP/1.1 199 Odd\r\ncontent-length: 2\r\n\r\n{}", "close", "connection_broke"),
+    "a status of two digits": (b"HTTP/1.1 99 Odd\r\ncontent-length: 2\r\n\r\n{}", "keep", "bad_http"),
+    "a status of four digits": (b"HTTP/1.1 1000 Odd\r\ncontent-length: 2\r\n\r\n{}", "keep", "bad_http"),
+    "a status line without end": (b"HTTP/1.1 200 " + b"r" * 40_000, "keep", "bad_http"),
+    "headers without end": (b"HTTP/1.1 200 OK\r\n" + b"x-a: 1\r\n" * 100_000, "close", None),
+    "a header without a colon": (b"HTTP/1.1 200 OK\r\nx-a\r\ncontent-length: 2\r\n\r\n{}", "keep", "bad_http"),
+    "two lengths": (b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\n{}", "keep", "bad_http"),
+    "length and chunks": (
+        b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+        "keep", "bad_http"),
+    "no length": (b"HTTP/1.1 200 OK\r\ncontent-length: -2\r\n\r\n{}", "keep", "bad_http"),
+    "more than the length": (b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}{}", "keep", "bad_http"),
+    **{f"chunk size {size!r}": (
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n%b\r\n{}\r\n0\r\n\r\n" % size, "keep", "bad_http")
+       for size in (b"zz", b"-2", b"0x2", b"", b"1", b"f" * 17)},
 }
 
 
@@ -323,6 +340,47 @@ async def test_what_breaks_is_told(what: str, streaming: bool) -> None:
         failed = await failure(sent, vendor.url, streaming=streaming)
     assert failed.stage == "sent" and failed.error.kind is ErrorKind.BAD_GATEWAY
     assert failed.error.code in ({code} if code else {"connection_broke", "answer_broke", "bad_http"})
+
+
+WHOLE = {
+    "an old one, to the end of its connection": (b"HTTP/1.0 200 OK\r\n\r\n{}", "close"),
+    "an old one with a length": (b"HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\n{}", "hang"),
+    "one to the end of its connection": (b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{}", "close"),
+    "the last one of its connection": (b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}", "hang"),
+    "one with trailers": (
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2;x=y\r\n{}\r\n0\r\nx-a: 1\r\n\r\n", "hang"),
+    "one without a reason": (b"HTTP/1.1 200\r\ncontent-length: 2\r\n\r\n{}", "hang"),
+    "one with bare line feeds": (b"HTTP/1.1 200 OK\ncontent-length: 2\n\n{}", "hang"),
+    "one with hints before it": (
+        b"HTTP/1.1 100 Continue\r\n\r\n" + b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n" * 3
+        + b"HTTP/1.1 199 Odd\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}", "hang"),
+}
+
+
+@pytest.mark.parametrize("what", WHOLE)
+async def test_what_is_odd_but_whole(what: str) -> None:
+    """faults.md 1, row "legal oddities"."""
+    data, end = WHOLE[what]
+    async with upstream(data, end=end) as vendor, transport() as sent:  # type: ignore[arg-type]
+        for _ in range(2):
+            reply = await sent.send(post(vendor.url))
+            assert (reply.status, await read(reply), reply.reconnected) == (200, b"{}", False)
+        assert vendor.connections == (2 if "connection" in what or "old" in what else 1)
+
+
+@pytest.mark.parametrize("data, end", [
+    (b"content-length: 10\r\n\r\n12345", "close"), (b"content-length: 10\r\n\r\n12345", "reset"),
+    (b"content-length: 10\r\n\r\n12345", "hang"),
+])
+async def test_an_error_whose_text_breaks_off_is_still_that_error(data: bytes, end: End) -> None:
+    """Its status says what to do; the text is for people."""
+    async with upstream(b"HTTP/1.1 429 Slow\r\nretry-after: 3\r\n" + data, end=end) as vendor:
+        async with transport(read_seconds=0.02) as sent:
+            reply = await sent.send(post(vendor.url))
+            text = await reply.read(100, truncate=True)
+            assert (reply.status, reply.header("retry-after")) == (429, "3") and b"12345".startswith(text)
+            await until(lambda: not vendor.open)
+            reply.close()
 
 
 @pytest.mark.parametrize("streaming", [True, False])
