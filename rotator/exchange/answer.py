@@ -63,6 +63,7 @@ class RawStream:
     __slots__ = (
         "_bounds",
         "_cause",
+        "_cut_off",
         "_cutter",
         "_held",
         "_judge",
@@ -91,6 +92,7 @@ class RawStream:
         self.note = ""
         self.tap: Tap | None = None
         self._cause: UpstreamFailed | None = None
+        self._cut_off = False
         self._reply = reply
         self._meter = meter
         self._redact = redact
@@ -146,7 +148,10 @@ class RawStream:
     def _finished(self) -> bool:
         """Whether there is evidence that the answer is complete."""
         signals = self._meter.signals
-        return signals.finish is not None or signals.ended or (self._bounds.ends_without_finish and signals.visible)
+        return signals.finish is not None or signals.ended or self._may_just_end()
+
+    def _may_just_end(self) -> bool:
+        return self._bounds.ends_without_finish and self._meter.signals.visible and not self._cut_off
 
     def commit(self, settle: Settle, judge: Judge) -> None:
         """From here on the client sees what comes; ``judge`` says what a later failure means for the key."""
@@ -261,19 +266,19 @@ class RawStream:
         return block[:allowed]
 
     def _tail(self) -> bytes:
-        """At the end of the body: a last frame whose blank line the vendor forgot counts if the meter can read it."""
+        """At the end of the body: a last frame whose blank line the vendor forgot counts if it is whole."""
         rest = self._cutter.rest()
         if not rest.strip():
             return b""
         whole = mend(rest.rstrip(b"\r\n") + b"\n\n", not self._started)
         signals = self._meter.signals
-        before = (signals.finish, signals.ended, signals.error)
         shown = self._read(whole)
-        failed = signals.error is not None or self._cause is not None
-        if failed and not all(is_json(frame.data) for frame in frames(whole)):
-            signals.error = self._cause = None  # half an event says nothing: the vendor was cut off inside it
-            return b""
-        return shown if (signals.finish, signals.ended, signals.error) != before else b""
+        data = [frame.data for frame in frames(whole)]
+        if (data and all(map(is_json, data))) or signals.ended:
+            return shown
+        signals.error = self._cause = None  # half an event says nothing: the vendor was cut off inside it
+        self._cut_off = not rest.lstrip().startswith(b":")
+        return b""
 
     def _rest(self) -> bytes:
         """What was kept for the end and stands before the frames that we add there: on this lane nothing is."""
