@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any, Final, NamedTuple
 
 from rotator.config.schema import Limits
@@ -235,14 +236,14 @@ class Attempt:
     def _headers(self, reply: Reply, expected: str) -> list[tuple[bytes, bytes]]:
         """The vendor's headers that may pass, none that holds a secret; its content type if it is the right one."""
         told = reply.header("content-type")
-        usable = told.lower().startswith(expected) and told.isprintable() and not self.redactor.holds(told)
-        kind = told if usable else expected
-        passed = self.plan.reply_pass.pick(reply.headers)
-        headers = [(b"content-type", kind.encode("latin-1", "replace"))]
-        for name, value in passed:
-            if not self.redactor.holds(value) and not self.redactor.holds(name):
-                headers.append((name.encode("latin-1", "replace"), value.encode("latin-1", "replace")))
-        return headers
+        kind = told if told.lower().startswith(expected) and told.isprintable() else expected
+        pairs = [("content-type", kind), *self.plan.reply_pass.pick(reply.headers)]
+        holds = self.redactor.holds
+        if holds("\n".join(chain.from_iterable(pairs))):  # one search where there is nothing to find
+            pairs = [(name, value) for name, value in pairs if not holds(name) and not holds(value)]
+            if pairs[:1] != [("content-type", kind)]:
+                pairs.insert(0, ("content-type", expected))
+        return [(name.encode("latin-1", "replace"), value.encode("latin-1", "replace")) for name, value in pairs]
 
     def _judge(self, cause: UpstreamFailed) -> Verdict:
         """The provider's word on a failure; what never was an answer is marked so, it clears no rejection."""
