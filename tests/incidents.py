@@ -33,6 +33,7 @@ ROWS: dict[int, str] = {
     22: "long lines of a stream",
     23: "a stream that ends early taken for whole; an error glued to half an event",
     24: "odd forms of Retry-After",
+    25: "two writers tear one file; a broken file stops the start",
     26: "control characters forge log lines",
     27: "model names lead to another path",
     28: "keys compared character by character",
@@ -43,7 +44,6 @@ LATER: dict[int, str] = {
     15: "no response ids: the Responses API",
     17: "no cached state of conversations: the field cache",
     19: "no budgets: client keys with budgets",
-    25: "nothing is kept between runs: durable state",
 }
 
 

@@ -26,7 +26,7 @@ def test_the_list_names_rows_and_tests() -> None:
     shown = listing()
     assert "  7  a route without the check" in shown
     assert "tests/test_incidents.py::test_nothing_runs_text_as_code" in shown
-    assert " 25  later: " in shown
+    assert " 19  later: " in shown
 
 
 @pytest.mark.incident(4)

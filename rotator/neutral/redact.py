@@ -69,7 +69,9 @@ class Redactor:
         return any(form in undone for form in self._undone)
 
     def _may_be_escaped(self, text: str) -> bool:
-        return bool(_ESCAPED.search(text)) or (self._needs_escapes and "\\" in text)
+        if "%" not in text and "\\" not in text:
+            return False
+        return _ESCAPED.search(text) is not None or (self._needs_escapes and "\\" in text)
 
     def spans(self, text: str) -> list[Span]:
         """Where held secrets stand, in order and apart; half masked ones too, if they can only be held ones."""

@@ -127,10 +127,13 @@ class Timeline:
             text = json.dumps(body["json"], indent=2, ensure_ascii=False)
         else:
             text = str(body.get("text", ""))
+        lines = text.removesuffix("\n").split("\n") if text else []
+        if not self._whole:
+            lines = [line for line in lines if line.strip()]  # a stream's events have one between them
         size = f"{_fact(body.get('bytes'))} bytes"
         cut = ", only the beginning was kept" if body.get("cut") else ""
         yield f"{indent}({size}{cut})"
-        yield from self._fitted(text.removesuffix("\n").split("\n") if text else [], indent, BODY_LINES)
+        yield from self._fitted(lines, indent, BODY_LINES)
 
     def _fitted(self, lines: Sequence[str], indent: str, most: int) -> Iterator[str]:
         columns = self._columns - len(indent)

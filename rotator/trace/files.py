@@ -11,7 +11,7 @@ import os
 import re
 import stat
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -41,17 +41,23 @@ class TraceFile(NamedTuple):
 
 def own_files(folder: Path) -> list[TraceFile]:
     """The trace files in a folder, the one that was written last at the end; nothing else in there is ours."""
-    return sorted(_own_files(folder))
+    try:
+        with os.scandir(folder) as entries:
+            found = [_own_file(entry) for entry in entries if _NAME.fullmatch(entry.name)]
+    except OSError:
+        return []
+    return sorted(file for file in found if file is not None)
 
 
-def _own_files(folder: Path) -> Iterator[TraceFile]:
-    with contextlib.suppress(OSError), os.scandir(folder) as entries:
-        for entry in entries:
-            if _NAME.fullmatch(entry.name):
-                with contextlib.suppress(OSError):
-                    found = entry.stat(follow_symlinks=False)
-                    if stat.S_ISREG(found.st_mode):
-                        yield TraceFile(found.st_mtime_ns, entry.name, Path(entry.path), found.st_size)
+def _own_file(entry: os.DirEntry[str]) -> TraceFile | None:
+    """A regular file; no link, and not gone meanwhile."""
+    try:
+        found = entry.stat(follow_symlinks=False)
+    except OSError:
+        return None
+    if not stat.S_ISREG(found.st_mode):
+        return None
+    return TraceFile(found.st_mtime_ns, entry.name, Path(entry.path), found.st_size)
 
 
 class LinesLost(OSError):

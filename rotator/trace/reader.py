@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, BinaryIO, Final, NamedTuple
 
 from rotator.errors import RotatorError
 from rotator.trace.entry import VERSION
@@ -18,6 +18,7 @@ from rotator.wire.jsontext import NotJson, loads
 
 #: Longer lines are skipped; ours are a few times ``trace.body_bytes`` at most.
 LINE_BYTES: Final = 64 * 1024 * 1024
+_TOO_LONG: Final = b"too long"
 #: Finished requests that are kept beyond those asked for while a file is read: their lines are over.
 _SPARE: Final = 4096
 #: Names of requests that a message lists.
@@ -194,21 +195,24 @@ def _lines(path: Path, listing: Listing) -> Iterator[Line]:
     try:
         with path.open("rb") as file:
             while text := file.readline(LINE_BYTES):
-                start, offset = offset, offset + len(text)
-                whole = text.endswith(b"\n")
-                while not whole and len(text) == LINE_BYTES:  # the rest of a line that is too long
-                    rest = file.readline(LINE_BYTES)
-                    offset += len(rest)
-                    whole = not rest or rest.endswith(b"\n")
-                    if whole:
-                        text = b"too long"
-                line = _line(text.removesuffix(b"\n"), path, start)
+                end = file.tell()
+                if len(text) == LINE_BYTES and not text.endswith(b"\n"):
+                    text, end = _TOO_LONG, _end_of_line(file)
+                line = _line(text.removesuffix(b"\n"), path, offset)
+                offset = end
                 if line is not None:
                     yield line
                 elif text.strip():
                     listing.broken += 1
     except OSError:
         listing.broken += 1  # gone meanwhile, or not ours to read
+
+
+def _end_of_line(file: BinaryIO) -> int:
+    """Skip the rest of a line; where the next one begins."""
+    while (rest := file.readline(LINE_BYTES)) and not rest.endswith(b"\n"):
+        pass
+    return file.tell()
 
 
 def _line(text: bytes, path: Path, offset: int) -> Line | None:
@@ -244,7 +248,7 @@ def _add(found: dict[str, Summary], line: Line, listing: Listing) -> None:
     if line.name == "client_request":
         summary.begun = True
         for name in ("method", "path", "client", "model"):
-            setattr(summary, name, _text(entry.get(name)))
+            setattr(summary, name, _text(entry.get(name)) or getattr(summary, name))
     elif line.name == "attempt":
         number = int(_number(entry.get("attempt")))
         if number >= summary.attempts:
@@ -254,13 +258,17 @@ def _add(found: dict[str, Summary], line: Line, listing: Listing) -> None:
                 setattr(summary, name, _text(entry.get(name)))
             summary.upstream_model = _text(entry.get("model"))
     else:
-        summary.ended = True
-        summary.status = int(_number(entry.get("status")))
-        summary.attempts = int(_number(entry.get("attempts"))) or summary.attempts
-        summary.ms = _number(entry.get("took_ms", entry.get("ms")))
-        summary.note = _text(entry.get("note"))
-        summary.provider = _text(entry.get("provider")) or summary.provider
-        summary.upstream_model = _text(entry.get("model")) or summary.upstream_model
+        _add_end(summary, entry)
+
+
+def _add_end(summary: Summary, entry: dict[str, Any]) -> None:
+    summary.ended = True
+    summary.status = int(_number(entry.get("status")))
+    summary.attempts = int(_number(entry.get("attempts"))) or summary.attempts
+    summary.ms = _number(entry.get("took_ms", entry.get("ms")))
+    summary.note = _text(entry.get("note"))
+    for name in ("model", "provider", "upstream_model", "credential", "lane"):
+        setattr(summary, name, _text(entry.get(name)) or getattr(summary, name))
 
 
 def _text(value: object) -> str:

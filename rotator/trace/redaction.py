@@ -105,7 +105,8 @@ class Redaction:
         text = body.decode()
         if self._needs_parsing(text):
             return dumps(self.value(value)).decode()
-        return text.replace("\r", " ").replace("\n", " ")  # between tokens: a string cannot hold one
+        # Only between tokens: a string cannot hold them.
+        return text.replace("\r", " ").replace("\n", " ").replace("\t", " ")
 
     def _needs_parsing(self, text: str) -> bool:
         """Whether a JSON text holds a credential, or something that only a parser can judge: an escaped letter or

@@ -21,6 +21,8 @@ _TRIP: Final = "tests/exchange/test_trip.py"
 _SDKS: Final = "tests/server/test_sdks.py"
 _PROCESS: Final = "tests/server/test_process.py"
 _PRESSURE: Final = "tests/server/test_pressure.py"
+_CONNECTOR: Final = "tests/wire/test_connector.py"
+_WRITER: Final = "tests/trace/test_writer.py"
 _SERVE: Final = "tests/cli/test_serve.py"
 
 #: Row -> file -> tests.
@@ -56,6 +58,9 @@ ROWS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
             "test_a_bad_chunk_behind_the_beginning_is_noticed_at_once",
         ),
     },
+    "stale keep-alive": {_CONNECTOR: ("test_through_the_proxy_nobody_sees_it", "test_it_is_tried_once")},
+    # State paths come with durable state.
+    "disk full": {_WRITER: ("test_a_disk_that_fails_is_told_once_a_minute",)},
     "legal oddities": {_ANSWERS: ("test_what_is_odd_but_legal_works",)},
     "redirect": {_CONNECTION: ("test_no_redirect_is_followed",)},
     # 402 is about the key (design.md 2.4) and stands with "credential bad".
@@ -123,6 +128,7 @@ ROWS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         _TOXIC: (
             "test_an_event_that_is_no_json_fails_the_attempt_before_the_first_output",
             "test_an_event_that_is_no_json_ends_a_stream_in_the_clients_own_error",
+            "test_the_raw_lane_passes_output_that_only_a_parser_finds_odd",
             "test_lines_that_say_nothing_harm_nobody",
             "test_frames_without_data_raise_no_decoders_error",
             "test_bad_utf8_is_mended",
@@ -182,9 +188,7 @@ ROWS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
 }
 
 LATER: Final[dict[str, str]] = {
-    "stale keep-alive": "with the connector that tells a kept connection from a fresh one",
     "kill -9": "with durable state",
-    "disk full": "with the trace's files and durable state",
     "corrupt state": "with durable state",
     "clock": "with durable state",
 }

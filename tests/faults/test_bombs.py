@@ -109,6 +109,7 @@ BOMBS: dict[Fault, tuple[tuple[str, int], tuple[str, int]]] = {
 
 @pytest.mark.parametrize(("protocol", "stream"), [("chat", False), ("messages", True)], ids=["whole", "stream"])
 @pytest.mark.parametrize("fault", BOMBS, ids=lambda fault: fault.__name__)
+@pytest.mark.incident(20)
 async def test_a_bomb_is_cut_at_the_limit(clients: Clients, protocol: str, stream: bool, fault: Fault) -> None:
     async with bounded(clients, fault) as vendor:
         refusal = await clients.refused(protocol, stream)

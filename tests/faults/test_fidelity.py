@@ -89,6 +89,7 @@ async def test_a_stream_comes_through_as_it_is(clients: Clients, protocol: str, 
 @BOTH
 @pytest.mark.parametrize("size_bytes", [MIB, 16 * MIB], ids=["kb.1024", "kb.16384"])
 @pytest.mark.parametrize("first", [False, True], ids=["later", "first"])
+@pytest.mark.incident(22)
 async def test_a_huge_line_comes_through(clients: Clients, protocol: str, size_bytes: int, first: bool) -> None:
     """As pictures and results of tools do (faults.md 2 row 22)."""
     house = clients.house

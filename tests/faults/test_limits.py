@@ -148,6 +148,7 @@ def half(form: str) -> bool:
 
 @BOTH
 @pytest.mark.parametrize("form", HEADERS)
+@pytest.mark.incident(24)
 async def test_a_limit_lasts_as_long_as_the_headers_say(still: Clients, protocol: str, form: str) -> None:
     headers, seconds = HEADERS[form]
     await limited(still, protocol, half(form), status(429, None, **headers), seconds)
@@ -155,6 +156,7 @@ async def test_a_limit_lasts_as_long_as_the_headers_say(still: Clients, protocol
 
 @BOTH
 @pytest.mark.parametrize("form", BODIES)
+@pytest.mark.incident(24)
 async def test_a_limit_lasts_as_long_as_the_body_says(still: Clients, protocol: str, form: str) -> None:
     more, seconds = BODIES[form]
     told = envelope(protocol, **{"message": "Resource has been exhausted", **more})

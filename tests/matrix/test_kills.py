@@ -247,6 +247,7 @@ async def test_killed_before_the_first_output(stage: Stage, lane: str, protocol:
 @EACH_LANE
 @BOTH
 @pytest.mark.parametrize(("asker", "beats", "way"), PUMPED)
+@pytest.mark.incident(23)
 async def test_killed_after_the_first_output(
     stage: Stage, lane: str, protocol: str, way: str, asker: str, beats: str
 ) -> None:

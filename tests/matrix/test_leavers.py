@@ -223,6 +223,7 @@ def cases(place: str, protocol: str) -> Iterator[Case]:
 @EACH_LANE
 @BOTH
 @pytest.mark.parametrize("place", PLACES)
+@pytest.mark.incident(18)
 async def test_a_client_that_leaves(narrow: Stage, lane: str, protocol: str, place: str) -> None:
     all_cases = list(cases(place, protocol))
     async with narrow.nothing_left():

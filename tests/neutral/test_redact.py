@@ -12,7 +12,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from rotator.neutral.error import ErrorKind, NeutralError
-from rotator.neutral.redact import MARK, Redactor
+from rotator.neutral.redact import MARK, Redactor, merged
 from rotator.neutral.secret import Secret
 
 PLANTED = "pl4nted/va+lue=="
@@ -74,6 +74,86 @@ def test_a_secret_in_base64_never_survives(encode: Callable[[bytes], bytes]) -> 
     found = redactor(secret).text(f"authorization: Basic {encoded} was refused")
     core = b64encode(secret.encode()).decode()[4:20]
     assert MARK in found and encoded not in found and core not in found
+
+
+def escaped(secret: str) -> str:
+    """As encoders write it that trust nothing."""
+    return "".join(f"\\u{ord(character):04x}" for character in secret)
+
+
+@pytest.mark.incident(13)
+@pytest.mark.parametrize(
+    "encode",
+    [
+        lambda secret: secret.replace("/", "\\/"),
+        lambda secret: secret.replace("/", "\\\\\\/"),
+        escaped,
+        lambda secret: escaped(secret).upper().replace("\\U", "\\u"),
+        lambda secret: escaped(secret).replace("\\", "\\\\"),
+        lambda secret: secret.replace("=", "\\u003d").replace("+", "\\u002B"),
+        lambda secret: quote(b64encode(b"me:" + secret.encode()).decode().rstrip("="), safe=""),
+        lambda secret: b64encode(b"me:" + secret.encode()).decode().replace("/", "\\/").replace("=", ""),
+    ],
+    ids=["slashes", "slashes twice", "all", "upper", "all twice", "some", "Basic in a URL", "Basic in JSON"],
+)
+@pytest.mark.parametrize("secret", [PLANTED, "key>with?much~of/every+thing=="])
+def test_a_secret_in_json_text_never_survives(encode: Callable[[str], str], secret: str) -> None:
+    """faults.md 5 (1): ``\\u00XX``, ``\\/``, also where JSON text stands inside JSON text."""
+    text = f'{{"message": "100% of \\"{encode(secret)}\\" was refused\\n"}}'
+    found = redactor(secret, "an0ther-0ne").text(text)
+    assert encode(secret) not in found and found.startswith('{"message": "100% of \\"') and MARK in found
+    assert found.endswith(' was refused\\n"}') and redactor(secret).holds(text)
+
+
+@pytest.mark.parametrize("secret", ['quo"ted-value', "back\\slashed\\n-value", "two\nlines-of-it", "ключ-от-квартиры"])
+def test_secrets_that_json_and_urls_must_escape(secret: str) -> None:
+    forms = [orjson.dumps(secret).decode()[1:-1], quote(secret, safe="")]
+    forms += [orjson.dumps(form).decode()[1:-1] for form in forms]
+    forms += [orjson.dumps(form).decode()[1:-1] for form in forms]
+    for form in forms:
+        assert redactor(secret).text(f"see {form}, it is wrong") == f"see {MARK}, it is wrong", form
+
+
+def test_only_what_is_a_secret_goes() -> None:
+    text = f"%41 \\u0041 \\/ \\n {quote(PLANTED, safe='')} %41\\u0041 {PLANTED}\\n{escaped(PLANTED)}\\/ %e4%b8%ad"
+    kept = f"%41 \\u0041 \\/ \\n {MARK} %41\\u0041 {MARK}\\n{MARK}\\/ %e4%b8%ad"
+    assert REDACTOR.text(text) == kept
+    gone = [quote(PLANTED, safe=""), PLANTED, escaped(PLANTED)]
+    assert [text[start:stop] for start, stop in REDACTOR.spans(text)] == gone
+
+
+@given(st.text(st.sampled_from("ab%\\u0041/\"n") | st.characters(), max_size=60), st.booleans(), AROUND)
+def test_spans_are_exact_whatever_stands_around(before: str, as_json: bool, after: str) -> None:
+    encoded = escaped(PLANTED) if as_json else quote(PLANTED, safe="")
+    text = f"{before} {encoded} {after}"
+    start = len(before) + 1
+    assert any(found == start and stop == start + len(encoded) for found, stop in REDACTOR.spans(text))
+
+
+def test_a_form_that_overlaps_itself_goes_whole() -> None:
+    assert redactor("abcabcabc").text("x abcabcabcabcabc y abcabcabcabc") == f"x {MARK} y {MARK}"
+
+
+def test_spans_of_half_masked_keys_are_those_of_held_ones() -> None:
+    """In a prompt, unlike in a vendor's error, stars may mean anything."""
+    held = redactor("sk-pl4nted-value")
+    text = "sk-pl4***alue, sk-*****, very***important***text, other-key***alue, risk***, sk***"
+    assert [text[slice(*span)] for span in held.spans(text)] == ["sk-pl4***alue"]
+    assert held.spans("sk-pl4nted***") == [(0, 13)]
+
+
+def test_the_longest_form_counts_every_escape() -> None:
+    assert redactor().longest == 0
+    assert redactor("pl4nted-value").longest >= len(escaped(b64encode(b"pl4nted-value").decode().rstrip("=")))
+
+
+def test_a_secret_that_is_part_of_the_mark_cannot_be_marked() -> None:
+    assert redactor("redacted").text("[redacted] redacted") == "[redacted] redacted"
+
+
+def test_merging() -> None:
+    assert merged([(4, 6), (0, 2), (5, 9), (2, 3), (6, 7)]) == [(0, 2), (2, 3), (4, 9)]
+    assert merged([]) == []
 
 
 LONGER = ("pl4nted-value", "pl4nted-value-and-more")
