@@ -1,4 +1,4 @@
-"""The one place where a failure of something optional is swallowed: hooks, observers, later trace, caches, stores."""
+"""The one place where a failure of something optional is swallowed: hooks, observers, trace, caches, stores."""
 
 from __future__ import annotations
 

@@ -396,11 +396,12 @@ class Context:
     credential: str
     session: str | None
     caller: str
-    notes: list[Note]
+    #: None where nobody reads them.
+    notes: list[Note] | None = None
 
     def note(self, step: str, code: str, path_from: str = "", path_to: str = "") -> None:
         """Say in the trace what was done."""
-        if len(self.notes) < NOTES_LIMIT:
+        if self.notes is not None and len(self.notes) < NOTES_LIMIT:
             self.notes.append(Note(step, code, path_from, path_to))
 
 

@@ -53,23 +53,29 @@ def shows(part: Any) -> bool:
 
 
 class ChatMeter:
-    """Reads complete frames; after the first visible one only blocks that may matter are parsed at all."""
+    """Reads complete frames; after the first visible one only blocks that may matter are parsed at all.
+
+    Where several answers were asked for (``n``), all that began must have a finish reason: every frame is parsed.
+    """
 
     def __init__(self, call: Call, name: str) -> None:
         self.signals = Signals()
         self._call = call
         self._name = name
         self._counted = False
+        self._open: set[Any] = set()
+        self._several = call.json.get("n") not in (None, 1)
 
     def feed(self, block: bytes) -> int:
         signals = self.signals
         if signals.ended or signals.error is not None:
             return 0
-        if signals.visible and (deltas := _deltas(block)):
+        quick = signals.visible and not self._several
+        if quick and (deltas := _deltas(block)):
             signals.outputs += deltas
             return len(block)
         for piece, start, end in pieces(block):
-            if signals.visible and (deltas := _deltas(piece)):
+            if quick and signals.visible and (deltas := _deltas(piece)):
                 signals.outputs += deltas
                 continue
             for frame in frames(piece):
@@ -121,9 +127,14 @@ class ChatMeter:
             signals.outputs += 1
             if shows(choice.get(part)):
                 signals.visible = True
-            finish = choice.get("finish_reason")
-            if isinstance(finish, str) and finish:
-                signals.finish = finish
+            finish, index = choice.get("finish_reason"), count(choice, "index")
+            if not isinstance(finish, str) or not finish:
+                self._open.add(index)
+                continue
+            self._open.discard(index)
+            signals.finish = finish
+        if self._several and self._open:
+            signals.finish = None  # one of several answers goes on
 
     def _usage(self, usage: Any) -> None:
         found = usage_of(usage)

@@ -256,6 +256,8 @@ class RawStream:
         allowed = self._meter.feed(block)
         taken = block if allowed == len(block) else self._withheld(block, allowed)
         if self._meter.signals.ended and taken.endswith(b"\n\r"):
+            if self.tap is not None:
+                self.tap.act("mended")
             return taken + b"\n"  # the terminal's CRLF was cut by the read; what comes next is withheld
         return taken
 
@@ -275,6 +277,9 @@ class RawStream:
         shown = self._read(whole)
         data = [frame.data for frame in frames(whole)]
         if (data and all(map(is_json, data))) or signals.ended:
+            if self.tap is not None:
+                self.tap.event(whole)
+                self.tap.act("mended")
             return shown
         signals.error = self._cause = None  # half an event says nothing: the vendor was cut off inside it
         self._cut_off = not rest.lstrip().startswith(b":")
@@ -362,6 +367,8 @@ class RawStream:
         self._reply.close()
         if not self._settled:
             self._finish(Outcome("cancelled", usage=self.used()))
+        if self.tap is not None:
+            self.tap.over()
 
     def used(self) -> Usage | None:
         """What was used up to here, estimated where the vendor has told nothing; None while nothing has come."""

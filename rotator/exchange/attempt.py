@@ -9,7 +9,8 @@ from itertools import chain
 from typing import Any, Final, NamedTuple
 
 from rotator.config.schema import Limits
-from rotator.contracts import Call, Caller, Context, Envelope, Meter, Outcome, Verdict
+from rotator.contain import contain
+from rotator.contracts import Call, Caller, Context, Envelope, Meter, Note, Outcome, Verdict
 from rotator.credentials.pool import Lease
 from rotator.errors import UpstreamFailed
 from rotator.exchange.answer import Answer, RawStream
@@ -19,6 +20,7 @@ from rotator.exchange.stages import Chain, TransformFailed, Wiring, written
 from rotator.exchange.tap import Tap, Watch
 from rotator.neutral.error import ErrorKind, error_of
 from rotator.neutral.redact import Redactor
+from rotator.neutral.usage import Usage
 from rotator.trace.recorder import Recorder
 from rotator.wire.deadline import Deadline
 from rotator.wire.jsontext import NotJson, loads, read
@@ -26,6 +28,8 @@ from rotator.wire.transport import Outgoing, Reply, Transport, failed
 
 #: A stage of ours failed: another key would not help, another target may do without it.
 _TRANSFORM: Final = Verdict("model", "request", "transform_failed", source="transform")
+#: A provider's own ``classify`` failed: a fault, no more is known.
+_UNCLASSIFIED: Final = Verdict("provider", "provider", "unclassified")
 
 
 class AttemptFailed(Exception):
@@ -66,6 +70,7 @@ class Attempt:
     status: int = 0
     _sent_at: float = 0.0
     _chain: Chain | None = None
+    _notes: list[Note] | None = None
     _tap: Tap | None = None
     _stream_begun: RawStream | None = None
 
@@ -90,8 +95,8 @@ class Attempt:
         except UpstreamFailed as cause:
             raise self._over(cause) from cause
         except BaseException:
-            begun = self._stream_begun
-            self._settle(Outcome("cancelled", usage=begun.used() if begun is not None else None))
+            self._settle(Outcome("cancelled", usage=self._used()))
+            self._told_stream()
             raise
 
     def _over(self, cause: UpstreamFailed) -> AttemptFailed:
@@ -101,7 +106,9 @@ class Attempt:
             message = cause.error.message.replace("upstream:", f"{self.plan.target.provider}:", 1)
             cause = UpstreamFailed(replace(cause.error, message=message), cause.stage, cause.headers)
         verdict = self._judge(cause)
-        self._settle(Outcome("failed", verdict))
+        unsent = isinstance(cause, TransformFailed) and cause.unsent
+        self._settle(Outcome("failed", verdict, self._used()), sent=not unsent)
+        self._told_stream()
         return AttemptFailed(cause, verdict)
 
     async def _send(self, transport: Transport) -> Reply:
@@ -135,8 +142,9 @@ class Attempt:
             self.lease.credential.id,
             asked.session,
             asked.caller.id,
-            [],
+            None if asked.trace is None else [],
         )
+        self._notes = ctx.notes
         watch = Watch(asked.trace, self.number) if asked.trace is not None else None
         return wiring.open(ctx, self.lease.credential, asked.envelope.model, watch)
 
@@ -150,6 +158,15 @@ class Attempt:
             url=outgoing.url,
             bytes=len(outgoing.body or b""),
         )
+
+    def _used(self) -> Usage | None:
+        """What a stream that was not shown has cost all the same."""
+        return self._stream_begun.used() if self._stream_begun is not None else None
+
+    def _told_stream(self) -> None:
+        """Of a stream that nobody got to see; any other one tells at its own end."""
+        if self._tap is not None:
+            self._tap.over()
 
     def _told_response(self, reply: Reply, body: bytes | None = None) -> None:
         if self.asked.trace is not None:
@@ -219,7 +236,7 @@ class Attempt:
         )
         if self.asked.trace is not None:
             self._told_response(reply)
-            stream.tap = self._tap = Tap(self.asked.trace, self.number, self._sent_at, native=chain is not None)
+            stream.tap = self._tap = Tap(self.asked.trace, self.number, self._sent_at, self._notes)
         self._stream_begun = stream
         document = await stream.open()
         if document:
@@ -248,16 +265,17 @@ class Attempt:
     def _judge(self, cause: UpstreamFailed) -> Verdict:
         """The provider's word on a failure; what never was an answer is marked so, it clears no rejection."""
         if isinstance(cause, TransformFailed):
-            return _TRANSFORM
+            return replace(_TRANSFORM, source="transport") if cause.unsent else _TRANSFORM
         status = cause.error.status if cause.stage == "answered" else 0
-        verdict = self.plan.provider.classify(cause.error, status, cause.headers)
+        verdict = _UNCLASSIFIED
+        with contain(f"classify of provider {self.plan.target.provider}"):
+            verdict = self.plan.provider.classify(cause.error, status, cause.headers)
         return verdict if cause.stage == "answered" else replace(verdict, source="transport")
 
-    def _settle(self, outcome: Outcome) -> None:
+    def _settle(self, outcome: Outcome, sent: bool = True) -> None:
         self.lease.settle(outcome)
-        if self._tap is not None:
-            self._tap.over()
-        self.ended(outcome, self.status)
+        if sent:
+            self.ended(outcome, self.status)
 
 
 def _no_json(reply: Reply, body: bytes) -> UpstreamFailed:

@@ -58,7 +58,7 @@ def _unwrapped(piece: bytes, chain: Chain) -> bytes:
     whole = []
     for frame in frames(piece):
         data = _object(frame.data)
-        text = frame.data if data is None else written(chain.unwrapped(data), "event")
+        text = frame.data if data is None else written(chain.unwrapped(data, event=True), "event")
         whole.append(write_frame(text, frame.event))
     return b"".join(whole) or piece
 

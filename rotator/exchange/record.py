@@ -1,4 +1,4 @@
-"""What is known of one request when it is over: the log line, and later the trace's head."""
+"""What is known of one request when it is over: the log line, and the end of the trace."""
 
 from __future__ import annotations
 

@@ -8,8 +8,9 @@ own name for the model last (engine.md 4.7, 7.1).
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, Final, Literal, NamedTuple, Protocol
 
@@ -19,7 +20,10 @@ from rotator.neutral.error import ErrorKind, error_of
 from rotator.upstream.adapter import WireAdapter
 from rotator.wire.jsontext import dumps
 
-Direction = Literal["request", "response", "event", "end"]
+#: unwrap: an event's JSON on its way to the meter.
+Direction = Literal["request", "response", "event", "end", "unwrap"]
+log = logging.getLogger(__name__)
+
 #: Of an exception's text in the error that the client gets.
 SHOWN_CHARACTERS: Final = 200
 
@@ -62,13 +66,17 @@ def implements(kind: type, method: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
-    """The stages of one plan, composed once.  ``strip_usage`` where usage may have to be asked for."""
+    """The stages of one plan, composed once.  ``ask_usage``: streams tell it only when asked.
+
+    ``told`` are the stages of which the log has said that they fail and are passed by.
+    """
 
     provider: Provider
     protocol: ProtocolAdapter
     adapters: Sequence[Adapter]
     ask_usage: bool
     skip_failing: bool
+    told: set[str] = field(default_factory=set)
 
     def open(self, ctx: Context, credential: Credential, public_model: str, watcher: Watcher | None) -> Chain:
         """The stages of one attempt.  Raises TransformFailed."""
@@ -98,12 +106,16 @@ class Chain:
         self._skip = wiring.skip_failing
         self._usage_added = False
         self._public_model = public_model
-        self._watch = (lambda stage: watcher.wrapped(stage, ctx.notes)) if watcher else _plain
+        notes = ctx.notes
+        self._watch = (
+            (lambda stage: watcher.wrapped(stage, notes)) if watcher is not None and notes is not None else _plain
+        )
         self._request = self._stages("request", "on_request", opened)
         provider = wiring.provider
         self.wraps = provider.wraps
         self._finalise = self._stage("provider", "request", lambda request: provider.finalise(request, credential))
         self._unwrap = self._stage("provider", "response", provider.unwrap)
+        self._unwrap_event = self._stage("provider", "unwrap", provider.unwrap)
         back = list(reversed(opened))
         # Counting tokens asks with the same body; its answer is none of the conversation's.
         self._response = self._stages("response", "on_response", back if ctx.operation == "generate" else ())
@@ -137,14 +149,14 @@ class Chain:
         finalised = _call(self._finalise, request)
         if not isinstance(finalised, WireRequest) or not isinstance(finalised.body, dict):
             raise _wrong(self._finalise, "a WireRequest with a JSON object", finalised)
-        for header in chain.from_iterable(finalised.headers.items()):
-            if not isinstance(header, str):
-                raise _wrong(self._finalise, "headers of text", header)
+        for text in (finalised.query, *chain.from_iterable(finalised.headers.items())):
+            if not isinstance(text, str) or not text.isprintable():
+                raise _wrong(self._finalise, "headers and a query of printable text", text)
         return finalised
 
-    def unwrapped(self, data: Any) -> Any:
+    def unwrapped(self, data: Any, *, event: bool = False) -> Any:
         """An answer, or one event of a stream, in the protocol's own JSON: what the meter reads."""
-        return _call(self._unwrap, data) if self.wraps else data
+        return _call(self._unwrap_event if event else self._unwrap, data) if self.wraps else data
 
     def response(self, body: Any) -> Any:
         """A whole answer, unwrapped before, as the client gets it."""
@@ -195,7 +207,10 @@ class Chain:
         before = copy.deepcopy(value)
         try:
             return _checked(stage, value)
-        except TransformFailed:
+        except TransformFailed as failed:
+            if stage.name not in self._wiring.told:
+                self._wiring.told.add(stage.name)
+                log.warning("%s of provider %s is passed by: %s", stage.name, self._wiring.provider.name, failed)
             if stage.direction == "event":
                 return [before]
             return [] if stage.direction == "end" else before
@@ -212,9 +227,13 @@ def _checked(stage: Stage, value: Any) -> Any:
     if stage.direction in ("request", "response"):
         if not isinstance(result, dict):
             raise _wrong(stage, "a JSON object", result)
-    elif not isinstance(result, list) or not all(isinstance(one, JsonFrame) for one in result):
+    elif not isinstance(result, list) or not all(map(_is_frame, result)):
         raise _wrong(stage, "frames", result)
     return result
+
+
+def _is_frame(one: Any) -> bool:
+    return isinstance(one, JsonFrame) and isinstance(one.event, str | None)
 
 
 def _call(stage: Stage, value: Any) -> Any:

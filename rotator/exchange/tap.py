@@ -20,40 +20,38 @@ class Watch:
 
     def wrapped(self, stage: Stage, notes: list[Note]) -> Stage:
         """The stage, telling; those of events only where every step is wanted."""
-        if stage.direction in ("event", "end") and not self._recorder.full:
+        if stage.direction in ("event", "end", "unwrap") and not self._recorder.full:
             return stage
 
         def call(value: Any) -> Any:
             before = _text(_as_given(stage, value))
-            result = stage.call(value)
-            if not isinstance(result, tuple | list | dict | JsonFrame | WireRequest):
-                result = list(result)
+            try:
+                result = stage.call(value)
+                if stage.direction in ("event", "end") and not isinstance(result, JsonFrame):
+                    result = list(result)
+            except BaseException as error:
+                self._tell(stage, notes, None, {"changed": False, "failed": type(error).__name__})
+                raise
             after = _text(result)
-            told = [note._asdict() for note in notes]
-            notes.clear()
-            self._recorder.add(
-                "stage",
-                attempt=self._attempt,
-                body=after if self._recorder.full else None,
-                stage=stage.name,
-                direction=stage.direction,
-                changed=before != after,
-                notes=told,
-            )
+            self._tell(stage, notes, after, {"changed": before != after})
             return result
 
         return stage._replace(call=call)
+
+    def _tell(self, stage: Stage, notes: list[Note], after: bytes | None, facts: dict[str, Any]) -> None:
+        facts = {"stage": stage.name, "direction": stage.direction, **facts, "notes": _drained(notes)}
+        self._recorder.add("stage", attempt=self._attempt, body=after if self._recorder.full else None, **facts)
 
 
 class Tap:
     """Collects what came and what was shown, up to a limit, and tells it when the stream is over."""
 
-    def __init__(self, recorder: Recorder, attempt: int, sent_at: float, *, native: bool) -> None:
-        """``sent_at``: when the request went out, in the loop's seconds."""
+    def __init__(self, recorder: Recorder, attempt: int, sent_at: float, notes: list[Note] | None) -> None:
+        """``sent_at``: when the request went out, in the loop's seconds.  ``notes``: the adapters', if any."""
         self._recorder = recorder
         self._attempt = attempt
         self._clock = asyncio.get_running_loop().time
-        self._native = native
+        self._notes = notes
         self._sent_at = sent_at
         self._first_byte: float | None = None
         self._first_output: float | None = None
@@ -63,6 +61,7 @@ class Tap:
         self._shown_bytes = 0
         self._pieces = 0
         self._acts: list[str] = []
+        self._told = False
 
     def came(self, chunk: bytes) -> None:
         """A piece of the upstream's body, as it was read."""
@@ -100,7 +99,10 @@ class Tap:
         self._acts.append(what)
 
     def over(self) -> None:
-        """Tell the trace; called once."""
+        """Tell the trace, once."""
+        if self._told:
+            return
+        self._told = True
         add = self._recorder.add
         add(
             "upstream_stream",
@@ -111,17 +113,25 @@ class Tap:
             first_byte_ms=self._since(self._first_byte),
             first_output_ms=self._since(self._first_output),
         )
-        differs = self._native or self._acts
+        differs = self._notes is not None or self._acts
         add(
             "client_stream",
             attempt=self._attempt,
             body=bytes(self._shown) if differs and self._shown else None,
             bytes=self._shown_bytes,
             acts=self._acts,
+            notes=_drained(self._notes or []),
         )
 
     def _since(self, moment: float | None) -> float | None:
         return None if moment is None else round((moment - self._sent_at) * 1_000, 1)
+
+
+def _drained(notes: list[Note]) -> list[dict[str, str]]:
+    """The notes so far, as JSON; the list is empty afterwards."""
+    told = [note._asdict() for note in notes]
+    notes.clear()
+    return told
 
 
 def _as_given(stage: Stage, value: Any) -> Any:

@@ -66,6 +66,7 @@ class Trip:
         self.trace = record.trace
         self.deadline = 0.0
         self.counted = 0
+        self.number = 0
 
     async def open(self, protocol: ProtocolAdapter, envelope: Envelope) -> Answer:
         """The first answer worth showing.  Raises Refused with what the client is to be told."""
@@ -107,12 +108,12 @@ class Trip:
                     continue
                 raise _told(none, progress.fault or progress.last) from none
             self.record.attempts += 1
+            self.number += 1
             self.record.way, self.record.label = plan.way, lease.credential.label
             if self.trace is not None:
                 self._told_attempt(self.trace, plan, lease)
             ended = self._observer(plan.target, lease.credential.id)
-            number = self.record.attempts
-            attempt = Attempt(plan, asked, lease, self.world.limits, self.world.redactor, ended, number)
+            attempt = Attempt(plan, asked, lease, self.world.limits, self.world.redactor, ended, self.number)
             try:
                 return await attempt.open(self.means.transport, self._left(envelope.streaming))
             except AttemptFailed as failed:
@@ -128,7 +129,7 @@ class Trip:
                     progress.limited.add(lease.credential.id)
                 action = decide(failed.verdict, self.counted, retry.max_attempts)
                 if self.trace is not None:
-                    self._told_verdict(self.trace, number, failed, action)
+                    self._told_verdict(self.trace, failed, action)
                 if action is Action.STOP:
                     raise Refused(failed.told().error) from None
                 if action is Action.FAIL_OVER:
@@ -138,7 +139,7 @@ class Trip:
         target = plan.target
         trace.add(
             "attempt",
-            attempt=self.record.attempts,
+            attempt=self.number,
             provider=target.provider,
             profile=target.profile,
             model=target.model,
@@ -147,18 +148,18 @@ class Trip:
             probe=lease.probe,
         )
 
-    def _told_verdict(self, trace: Recorder, number: int, failed: AttemptFailed, action: Action) -> None:
+    def _told_verdict(self, trace: Recorder, failed: AttemptFailed, action: Action) -> None:
         verdict, error = failed.verdict, failed.cause.error
         trace.add(
             "verdict",
-            attempt=number,
+            attempt=self.number,
             blame=verdict.blame,
             scope=verdict.scope,
             reason=verdict.reason,
             retry_after=verdict.retry_after_seconds,
             source=verdict.source,
             action=str(action),
-            stage=failed.cause.stage,
+            reached=failed.cause.stage,
             status=error.status,
             code=error.code,
             message=error.message,
@@ -211,7 +212,7 @@ class Trip:
     def _observer(self, target: Target, credential: str) -> Callable[[Outcome, int], None]:
         """Writes an attempt's end into the record and tells the ``on_attempt`` hooks."""
         record, clock, observers, trace = self.record, self.means.clock, self.world.loaded.observers, self.trace
-        number, started = record.attempts, clock.monotonic()
+        number, started = self.number, clock.monotonic()
 
         def ended(outcome: Outcome, status: int) -> None:
             record.usage = outcome.usage

@@ -56,11 +56,14 @@ class Redactor:
         self._undone = tuple({*forms, *(undone for form in forms if (undone := _undo(form)[0]) not in MARK)})
         # JSON never leaves these as they are.
         self._needs_escapes = any(character in '"\\' or character < " " for form in forms for character in form)
+        self._shortest = min(map(len, (*self._forms, *self._undone)), default=0)
         #: How much of a text the longest secret may take, encoded.
         self.longest = max((len(form) * _LONGEST_ESCAPE for form in forms), default=0)
 
     def holds(self, text: str) -> bool:
-        """Whether a text contains a held secret in clear or encoded."""
+        """Whether a text contains a held secret in clear or encoded; no encoding is shorter than what it says."""
+        if len(text) < self._shortest:
+            return False
         if any(form in text for form in self._forms):
             return True
         if not self._may_be_escaped(text):

@@ -204,6 +204,8 @@ class Core:
         self._started.clear()
         await self.transport.aclose()
         self.tracing.close()
+        if self.tracing.dropped:
+            log.warning("%d trace entries could not be written", self.tracing.dropped)
         self.lines.flush()
         if self.lines.dropped:
             log.warning("%d request lines could not be written", self.lines.dropped)

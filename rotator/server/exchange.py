@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Mapping
 from typing import Any, Final
 
-from rotator.contracts import Call, Meter, ProtocolAdapter, Route
+from rotator.contracts import Call, Caller, Meter, ProtocolAdapter, Route
 from rotator.errors import Refused
 from rotator.exchange.answer import Answer
 from rotator.exchange.record import RequestRecord
@@ -17,7 +17,7 @@ from rotator.server.admit import header_map
 from rotator.server.bodies import parse_object, read_body
 from rotator.server.core import Core
 from rotator.server.guard import stopped_reading
-from rotator.server.hangup import EXTENSION, ClientGone, HangupWatch, Receive, connection_of
+from rotator.server.hangup import EXTENSION, ClientGone, Connection, HangupWatch, Receive, connection_of
 from rotator.server.heartbeat import BEAT, with_heartbeats
 from rotator.server.replies import PRIVATE, STREAMED, Send, send_body, send_error, told
 from rotator.server.tracing import tell_answer, tell_end, tell_request
@@ -104,15 +104,11 @@ class Running:
         caller = self.core.admit(self.scope, headers, query)
         self.record.client = caller.label
         self.record.trace = self.core.tracing.recorder(self.record.request_id, self.world)
-        if self.core.stopping:
-            raise Refused(error_of(ErrorKind.OVERLOADED, "the proxy is shutting down", code="shutting_down"))
-        self.core.slots.take(caller.id, self.world.limits)
-        self.slot = caller.id
-        limit, seconds = self.world.limits.request_body_bytes, self.world.timeouts.body_seconds
-        connection = connection_of(self.scope)
-        body = await read_body(receive, headers, limit, None if connection.whole else seconds)
-        route = self.route
+        route, body = self.route, b""
         try:
+            connection = self._slot(caller)
+            limit, seconds = self.world.limits.request_body_bytes, self.world.timeouts.body_seconds
+            body = await read_body(receive, headers, limit, None if connection.whole else seconds)
             call = Call(self.protocol.name, route.operation, route.path, query, headers, body, parse_object(body))
             envelope = self.protocol.peek(call)
             self.record.model = envelope.model[:SHOWN_CHARACTERS]
@@ -132,6 +128,14 @@ class Running:
             self._gone("client stopped reading")
         elif watch.gone:
             self._gone()
+
+    def _slot(self, caller: Caller) -> Connection:
+        """Take a slot of those for requests under way.  Raises Refused or ClientGone."""
+        if self.core.stopping:
+            raise Refused(error_of(ErrorKind.OVERLOADED, "the proxy is shutting down", code="shutting_down"))
+        self.core.slots.take(caller.id, self.world.limits)
+        self.slot = caller.id
+        return connection_of(self.scope)
 
     async def _show(self, answer: Answer, watch: HangupWatch) -> None:
         """Send the answer; ``shown`` tells that a stream is out and its upstream may end behind the client's back."""

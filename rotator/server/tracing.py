@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Final, Literal
 
 from rotator.config.schema import Trace
 from rotator.contracts import Clock, Route
@@ -12,47 +14,61 @@ from rotator.trace.recorder import Recorder
 from rotator.trace.writer import TraceWriter
 from rotator.world import World
 
+#: How long the end of the process waits for what is not written yet.
+LAST_SECONDS: Final = 0.5
+#: Writers of earlier settings that are kept for the requests that began with them.
+RETIRED: Final = 4
+
 
 class Tracing:
     """Makes the recorders; the writer is made anew when a reload moves the folder or changes its sizes."""
 
     def __init__(self, world: World, clock: Clock) -> None:
         self._clock = clock
-        self._settings: Trace | None = None
+        self._level: Literal["off", "meta", "bounds", "full"] = "off"
+        self._place: tuple[Path, int, int, int] | None = None
         self._writer: TraceWriter | None = None
+        self._retired: list[TraceWriter] = []
+        self._lost = 0
         self.adopt(world)
 
     @property
     def dropped(self) -> int:
-        """Entries that the present writer lost."""
-        return self._writer.dropped if self._writer else 0
+        """Entries that were lost."""
+        return self._lost + sum(one.dropped for one in (*self._retired, self._writer) if one is not None)
 
     def adopt(self, world: World) -> None:
         """Take over a generation's settings.  Touches no disk before the first entry."""
         settings = world.settings.get(Trace)
-        if settings == self._settings:
+        self._level = settings.level
+        place = (trace_folder(world.settings), settings.body_bytes, settings.file_bytes, settings.total_bytes)
+        if settings.level == "off" or place == self._place:
             return
-        self.close()
-        self._settings = settings
-        if settings.level != "off":
-            self._writer = TraceWriter(
-                trace_folder(world.settings),
-                body_bytes=settings.body_bytes,
-                file_bytes=settings.file_bytes,
-                total_bytes=settings.total_bytes,
-            )
+        self._place = place
+        if self._writer is not None:
+            self._retired.append(self._writer)
+        while len(self._retired) > RETIRED:
+            self._close(self._retired.pop(0))
+        folder, body_bytes, file_bytes, total_bytes = place
+        self._writer = TraceWriter(folder, body_bytes=body_bytes, file_bytes=file_bytes, total_bytes=total_bytes)
 
     def recorder(self, request_id: str, world: World) -> Recorder | None:
         """One request's entries, or None where nothing is traced."""
-        if self._writer is None or self._settings is None or self._settings.level == "off":
+        if self._writer is None or self._level == "off":
             return None
-        return Recorder(self._writer, self._settings.level, request_id, self._clock, world.redactor)
+        return Recorder(self._writer, self._level, request_id, self._clock, world.redactor)
 
     def close(self) -> None:
         """Write what waits, as long as that is quick."""
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+        for writer in (*self._retired, self._writer):
+            if writer is not None:
+                self._close(writer)
+        self._retired.clear()
+        self._writer = None
+
+    def _close(self, writer: TraceWriter) -> None:
+        writer.close(LAST_SECONDS)
+        self._lost += writer.dropped
 
 
 def tell_request(

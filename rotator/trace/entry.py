@@ -45,7 +45,7 @@ UNKNOWN: Final[tuple[Side, Direction]] = ("engine", "decision")
 FULL_ONLY: Final = frozenset({"stream_event"})
 FULL_BODIES: Final = frozenset({"stage", "stream_event"})
 #: Facts that are a vendor's own words and may repeat what a client said; level ``meta`` leaves them out.
-VENDOR_WORDS: Final = frozenset({"message"})
+VENDOR_WORDS: Final = frozenset({"message", "code", "note"})
 
 VERSION: Final = 1
 #: The keys of a line that no fact may have.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from rotator.contain import contain
 from rotator.contracts import Clock
@@ -12,7 +13,13 @@ from rotator.trace.entry import FULL_BODIES, FULL_ONLY, VENDOR_WORDS, Entry, Pas
 from rotator.trace.redaction import MARGIN_BYTES
 from rotator.trace.writer import TraceWriter
 
+_CODE: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 Level = Literal["meta", "bounds", "full"]
+
+
+def _is_code(value: Any) -> bool:
+    """Whether this is one of the words that programs use, and no text of a vendor's."""
+    return isinstance(value, str) and _CODE.fullmatch(value) is not None
 
 
 class Recorder:
@@ -60,7 +67,7 @@ class Recorder:
                     body = None
             if not self.bounds:
                 headers = body = None
-                facts = {key: value for key, value in facts.items() if key not in VENDOR_WORDS}
+                facts = {key: value for key, value in facts.items() if key not in VENDOR_WORDS or _is_code(value)}
             size = whole = 0 if body is None else len(body)
             if body is not None and size > self.collect_bytes:
                 body = body[: self.collect_bytes]

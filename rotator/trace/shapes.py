@@ -120,7 +120,7 @@ _BEARER: Final = r"bearer[ \t]{1,4}([a-z0-9._~+/=%]{20,}+)"
 _BASIC: Final = r"basic[ \t]{1,4}([a-z0-9+/_=]{8,4096}+)"
 #: The name of a URL's parameter; also percent-encoded once more, in HTML and in JSON text.
 _PARAMETER: Final = (
-    r"""(?:[?&]|&amp;|%3[fF]|%26|\\u0026|\\u003[fF])([^=&?\s"'<>#\\;,]{1,64}?)(?:=|%3[dD]|\\u003[dD])"""
+    r"""(?:[?&]|&amp;|%3[fF]|%26|\\u0026|\\u003[fF])((?:(?!%26|%3[fF])[^=&?\s"'<>#\\;,]){1,64}?)(?:=|%3[dD]|\\u003[dD])"""
 )
 _PARAMETER_VALUE: Final = r"""(?:[^&\s"'<>#\\;%]|%(?!26))*+"""
 _SEPARATORS: Final = ("?", "&", "%3", "%26", "\\u00")

@@ -157,10 +157,10 @@ class TraceWriter:
         trouble: OSError | None = None
         try:
             lines = self._lines(entries)
-            written = len(lines)
             self._files.append(lines)
+            written = len(lines)
         except LinesLost as error:
-            written -= error.lost
+            written = len(lines) - error.lost
             trouble = error
         finally:
             if not self._given_up:

@@ -15,7 +15,7 @@ from rotator.contracts import Context, JsonFrame
 from rotator.errors import ConfigError
 from rotator.upstream.adapter import make_adapters
 from rotator.upstream.provider import HttpProvider
-from tests.upstreams import LOADED, PROVIDERS, Answer, House
+from tests.upstreams import LOADED, PROVIDERS, Answer, House, until
 
 #: What a use of an adapter looks like in a declaration.
 Use = str | dict[str, Any]
@@ -71,14 +71,17 @@ async def traced(house: House, protocol: str, *uses: Use, folder: Path, body: An
     trace = {"level": "full", "dir": str(folder)}
     await house.furnish(config={"providers": {PROVIDERS[protocol]: provider}, "trace": trace})
     answer = await house.ask(protocol, body)
-    await house.furnish()  # the writer of a trace that is no longer wanted writes what waits
+    await until(lambda: any(entry["pass"] == "end" for entry in _written(folder)))
+    await house.furnish()
     assert (answer.status, answer.headers["x-rotator-lane"]) == (200, "native"), answer.body[:500]
     return [entry for entry in _written(folder) if entry.get("stage", "").startswith("adapter ")]
 
 
 def _written(folder: Path) -> list[Any]:
+    """The whole lines so far."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return [json.loads(line) for path in files for line in path.read_text(encoding="utf-8").splitlines()]
+    lines = [line for path in files for line in path.read_text(encoding="utf-8").splitlines(keepends=True)]
+    return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
 def sent(house: House) -> Any:
