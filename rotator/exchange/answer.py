@@ -286,14 +286,27 @@ class RawStream:
         return b""
 
     def _rest(self) -> bytes:
-        """What was kept for the end and stands before the frames that we add there: on this lane nothing is."""
+        """What was kept for the end and stands before the frames that we add there: on this lane nothing is.
+
+        Raises UpstreamFailed.
+        """
         return b""
+
+    def _rest_if_any(self) -> bytes:
+        """The same before an error: where it fails even here, there is nothing more to give."""
+        try:
+            return self._rest()
+        except UpstreamFailed:
+            return b""
 
     def _at_end(self) -> bytes:
         """The body ended without the protocol's terminal: finished answers get it, others the truth."""
         if not self._finished():
             return self._broken(_truncated())
-        trailer = self._trailer()
+        try:
+            trailer = self._trailer()
+        except UpstreamFailed as error:
+            return self._broken(error)
         self._completed()
         return trailer
 
@@ -330,7 +343,7 @@ class RawStream:
         """End the stream with the protocol's in-band error; usage of what was delivered is kept."""
         self.done = True
         self.note = error.error.code or error.error.kind
-        frames = self._rest() + self._meter.fail(replace(error.error, should_retry=None))
+        frames = self._rest_if_any() + self._meter.fail(replace(error.error, should_retry=None))
         if self.tap is not None:
             self.tap.act(f"error {self.note}")
         verdict = self._judge(error) if self._judge else None
@@ -355,7 +368,7 @@ class RawStream:
         """End the stream from our side (shutdown) with the protocol's in-band error; nobody's fault."""
         self.done = True
         self.note = error.code or error.kind
-        frames = self._rest() + self._meter.fail(error)
+        frames = self._rest_if_any() + self._meter.fail(error)
         if self.tap is not None:
             self.tap.act(f"error {self.note}")
             self.tap.shown(frames)

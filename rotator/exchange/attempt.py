@@ -210,7 +210,7 @@ class Attempt:
         self._told_response(reply, body)
         parsed, meter = self._metered(reply, body)
         if self._chain is not None:
-            body = written(self._chain.response(parsed), "response")
+            body = written(self._chain.response(parsed), "response", self._chain.names)
         self._settle(Outcome("ok", usage=meter.signals.usage))
         return Answer(200, self._headers(reply, "application/json"), body)
 

@@ -10,7 +10,7 @@ from typing import Any
 from rotator.contracts import JsonFrame, Meter
 from rotator.errors import UpstreamFailed
 from rotator.exchange.answer import Bounds, RawStream, Redact
-from rotator.exchange.stages import Chain, TransformFailed, written
+from rotator.exchange.stages import Chain, written
 from rotator.neutral.error import ErrorKind, error_of
 from rotator.wire.jsontext import NotJson, read
 from rotator.wire.sse import frames, pieces, write_frame
@@ -37,7 +37,7 @@ class NativeStream(RawStream):
                 if not self._meter.feed(piece):
                     break
                 if signals.ended:
-                    shown += map(_written, chain.end())
+                    shown.append(self._rest())
                 shown += _shaped(piece, chain)
                 if signals.ended:
                     break
@@ -46,11 +46,8 @@ class NativeStream(RawStream):
         return b"".join(shown)
 
     def _rest(self) -> bytes:
-        """The adapters' last frames; where one fails even here, there is nothing more to give."""
-        try:
-            return b"".join(map(_written, self._chain.end()))
-        except TransformFailed:
-            return b""
+        """The adapters' last frames."""
+        return b"".join(_written(frame, self._chain) for frame in self._chain.end())
 
 
 def _unwrapped(piece: bytes, chain: Chain) -> bytes:
@@ -58,7 +55,7 @@ def _unwrapped(piece: bytes, chain: Chain) -> bytes:
     whole = []
     for frame in frames(piece):
         data = _object(frame.data)
-        text = frame.data if data is None else written(chain.unwrapped(data, event=True), "event")
+        text = frame.data if data is None else written(chain.unwrapped(data, event=True), "event", "provider")
         whole.append(write_frame(text, frame.event))
     return b"".join(whole) or piece
 
@@ -75,8 +72,9 @@ def _shaped(piece: bytes, chain: Chain) -> list[bytes]:
             raise UpstreamFailed(error_of(ErrorKind.BAD_GATEWAY, message, code="bad_event"), "answered")
         if data is None:
             return [write_frame(frame.data, frame.event)]
-        return [_written(one) for one in chain.event(JsonFrame(frame.event, data))]
-    return [b"".join(line for line in piece.splitlines(True) if line[:1] == b":") + b"\n"] if b":" in piece else []
+        return [_written(one, chain) for one in chain.event(JsonFrame(frame.event, data))]
+    comments = [line for line in piece.splitlines() if line[:1] == b":"]
+    return [b"\n".join((*comments, b"", b""))] if comments else []
 
 
 def _object(data: bytes) -> dict[str, Any] | None:
@@ -87,5 +85,5 @@ def _object(data: bytes) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def _written(frame: JsonFrame) -> bytes:
-    return write_frame(written(frame.data, "event"), frame.event)
+def _written(frame: JsonFrame, chain: Chain) -> bytes:
+    return write_frame(written(frame.data, "event", chain.names), frame.event)

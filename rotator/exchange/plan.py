@@ -100,7 +100,7 @@ class Plan:
         if request is None:
             query, body = "", splice_model(call.body, self.target.model)
         else:
-            query, body = request.query, written(request.body, "request")
+            query, body = request.query, written(request.body, "request", self.wiring.names if self.wiring else "")
             headers.update(request.headers)
         headers.update(self.provider.authorise(credential))
         return Outgoing("POST", self._url(streaming, query), headers, body, streaming, self.proxy)

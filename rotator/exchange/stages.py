@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -35,10 +36,18 @@ class TransformFailed(UpstreamFailed):
     """
 
     def __init__(self, stage: str, direction: Direction, cause: BaseException) -> None:
-        said = f"{type(cause).__name__}: {cause}"[:SHOWN_CHARACTERS]
-        message = f"{stage} failed on the {direction} ({said})"
+        where = "response" if direction == "unwrap" else direction
+        message = f"{stage} failed on the {where} ({_said(cause)})"
         super().__init__(error_of(ErrorKind.SERVER, message, code="transform_failed", should_retry=False), "sent")
         self.unsent = direction == "request"
+
+
+def _said(cause: BaseException) -> str:
+    """An exception in words, even one that has none."""
+    try:
+        return f"{type(cause).__name__}: {cause}"[:SHOWN_CHARACTERS]
+    except Exception:
+        return type(cause).__name__
 
 
 class Stage(NamedTuple):
@@ -78,6 +87,11 @@ class Wiring:
     skip_failing: bool
     told: set[str] = field(default_factory=set)
 
+    @property
+    def names(self) -> str:
+        """The adapters in words, for what cannot be laid at one's door; "" where all JSON is the vendor's own."""
+        return ", ".join(f"adapter {one.name}" for one in self.adapters) or ("provider" if self.provider.wraps else "")
+
     def open(self, ctx: Context, credential: Credential, public_model: str, watcher: Watcher | None) -> Chain:
         """The stages of one attempt.  Raises TransformFailed."""
         opened: list[tuple[str, Any]] = []
@@ -113,6 +127,7 @@ class Chain:
         self._request = self._stages("request", "on_request", opened)
         provider = wiring.provider
         self.wraps = provider.wraps
+        self.names = wiring.names
         self._finalise = self._stage("provider", "request", lambda request: provider.finalise(request, credential))
         self._unwrap = self._stage("provider", "response", provider.unwrap)
         self._unwrap_event = self._stage("provider", "unwrap", provider.unwrap)
@@ -171,9 +186,9 @@ class Chain:
     def end(self) -> list[JsonFrame]:
         """What the adapters kept for the end; called once, before the protocol's terminal."""
         found: list[JsonFrame] = []
-        for stage, following in self._end:
+        stages, self._end = self._end, []
+        for stage, following in stages:
             found += self._through(following, self._run(stage, None))
-        self._end = []
         return self._shown(found)
 
     def _through(self, stages: Iterable[Stage], frames: list[JsonFrame]) -> list[JsonFrame]:
@@ -206,7 +221,10 @@ class Chain:
             return _checked(stage, value)
         before = copy.deepcopy(value)
         try:
-            return _checked(stage, value)
+            result = _checked(stage, value)
+            for one in result if isinstance(result, list) else [result]:
+                written(one.data if isinstance(one, JsonFrame) else one, stage.direction, stage.name)
+            return result
         except TransformFailed as failed:
             if stage.name not in self._wiring.told:
                 self._wiring.told.add(stage.name)
@@ -246,12 +264,24 @@ def _call(stage: Stage, value: Any) -> Any:
         raise TransformFailed(stage.name, stage.direction, error) from error
 
 
-def written(value: Any, direction: Direction) -> bytes:
-    """JSON text of what the stages left.  Raises TransformFailed where they left what JSON cannot hold."""
+def written(value: Any, direction: Direction, by: str) -> bytes:
+    """JSON text of what the stages ``by`` left.  Raises TransformFailed where they left what JSON cannot hold."""
     try:
-        return dumps(value)
+        text = dumps(value)
+        if by and b"null" in text and _endless(value):  # orjson writes null for what JSON has no word for
+            raise ValueError("a number that is not finite")
+        return text
     except (TypeError, ValueError, RecursionError) as error:
-        raise TransformFailed("the adapters' result", direction, error) from error
+        raise TransformFailed(by or "the native lane", direction, error) from error
+
+
+def _endless(value: Any) -> bool:
+    """Whether a number in it is infinite or none."""
+    if isinstance(value, float):
+        return not math.isfinite(value)
+    if isinstance(value, dict):
+        return any(map(_endless, value.values()))
+    return isinstance(value, list | tuple) and any(map(_endless, value))
 
 
 def _plain(stage: Stage) -> Stage:
