@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from types import FunctionType, MappingProxyType
 from typing import Any, Final, Literal
 
+from rotator.config.suggest import unknown
 from rotator.contracts import Adapter, ProtocolAdapter, Provider
 from rotator.errors import PluginError
+from rotator.upstream.adapter import WireAdapter
 
 Kind = Literal["protocols", "adapters", "providers"]
 KINDS: Final[tuple[Kind, ...]] = ("protocols", "adapters", "providers")
@@ -55,6 +57,11 @@ def _check_adapter(thing: object, path: str) -> None:
     if not isinstance(thing, type):
         raise PluginError(path, f"adapter {_shown(thing)} must be a class, not an object")
     adapter: Any = thing
+    if issubclass(thing, WireAdapter):
+        known = [name for name in vars(WireAdapter) if name.startswith("on_")]
+        for name in dir(thing):
+            if name.startswith("on_") and name not in known:
+                raise PluginError(path, f"adapter {adapter.name!r}: {unknown(f'stage {name}', name, known)}")
     if adapter.form not in ("wire", "neutral"):
         raise PluginError(path, f"adapter {adapter.name!r}: form must be 'wire' or 'neutral', not {adapter.form!r}")
     listed = adapter.protocols

@@ -14,7 +14,7 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from rotator.config.reader import At
-from rotator.config.schema import Limits, Retry, Timeouts
+from rotator.config.schema import Limits, Retry, Timeouts, Trace
 from rotator.config.settings import Settings
 from rotator.config.suggest import unknown
 from rotator.contracts import Adapter, Credential, Operation, ProtocolAdapter, Provider, Target
@@ -109,6 +109,7 @@ def build_world(settings: Settings, loaded: Loaded, generation: int) -> World:
     adapters = _adapters(providers, settings, loaded, problems)
     _check_routes(settings, providers, problems)
     _check_network(settings, found, problems)
+    _check_trace(settings, problems)
     proxies = {name: found.proxies[token(name)].value for name in providers if token(name) in found.proxies}
     if problems:
         raise ConfigError(problems)
@@ -142,8 +143,10 @@ def _providers(
     for name, overlay in settings.providers.items():
         at = _file(settings, name)
         try:
-            base = providers.get(name)
-            providers[name] = base.configured(overlay, at) if base else _declared(name, overlay, at)
+            base, held = providers.get(name), found.bases.get(token(name))
+            # What a base makes a provider without the file, it makes one with it, too.
+            dynamic = {"protocol": loaded.registry.fallback.name, "base_url": held.value.reveal()} if held else {}
+            providers[name] = base.configured(overlay, at) if base else _declared(name, {**dynamic, **overlay}, at)
         except ConfigError as error:
             problems.extend(error.problems)
     known = {token(name): name for name in providers}
@@ -224,6 +227,13 @@ def _check_network(settings: Settings, found: ProviderVariables, problems: list[
             fine = False
         if not fine:
             problems.append(Problem(proxy.origin, proxy.name, "expected http://host:port"))
+
+
+def _check_trace(settings: Settings, problems: list[Problem]) -> None:
+    """A folder that is a file would be told only when the first entry is lost."""
+    folder, origin = settings.get(Trace).dir, settings.origin("trace.dir")
+    if settings.get(Trace).level != "off" and folder is not None and folder.exists() and not folder.is_dir():
+        problems.append(Problem(origin.name or "trace", "trace.dir", f"{folder} is a file, not a folder"))
 
 
 def _check_tokens(providers: Mapping[str, Provider], problems: list[Problem]) -> None:

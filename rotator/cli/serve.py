@@ -16,11 +16,12 @@ from typing import Any, Final, cast
 from rotator import __version__
 from rotator.cli.common import flags_of, make_world, set_up_logging, tell_problems, tell_warnings
 from rotator.config import Flags
-from rotator.config.schema import Limits, Server
+from rotator.config.schema import Limits, Server, Trace
 from rotator.contracts import ProtocolAdapter
 from rotator.errors import ConfigError, PluginError
 from rotator.server.core import Core
 from rotator.server.process import Process, bind, check_bind
+from rotator.trace.files import trace_folder
 from rotator.wire.jsontext import dumps
 from rotator.world import World, count_keys, summary
 
@@ -84,7 +85,8 @@ def tell_open_files(limit: int | None, concurrent_requests: int) -> None:
     enough = max(limit - OTHER_FILES, 0) // FILES_PER_REQUEST
     print(
         f"rotator: warning: {limit} open files are enough for some {enough} requests at a time,"
-        f" limits.concurrent_requests is {concurrent_requests}: raise the hard limit (ulimit -Hn)",
+        f" limits.concurrent_requests is {concurrent_requests}: raise the hard limit (ulimit -Hn)"
+        f" or set it to {enough}",
         file=sys.stderr,
     )
 
@@ -122,6 +124,10 @@ def banner(world: World, address: str) -> str:
         f"  clients    {clients}",
         f"  settings   {', '.join(settings.sources) or 'defaults'}",
     ]
+    level = settings.get(Trace).level
+    if level != "off":
+        kept = "no prompts" if level == "meta" else "prompts and answers are written"
+        lines.append(f"  trace      {level} ({kept}): {trace_folder(settings)}")
     stand_ins = [name for name in world.credentials if world.providers[name].stand_in]
     if stand_ins:
         provider = world.providers[stand_ins[0]]

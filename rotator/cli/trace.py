@@ -102,4 +102,4 @@ def _columns() -> int:
 def _tell_broken(read: Listing | Request) -> None:
     if read.broken:
         lines = "1 line" if read.broken == 1 else f"{read.broken} lines"
-        print(f"rotator: {lines} could not be read and were left out", file=sys.stderr)
+        print(f"rotator: {lines} could not be read", file=sys.stderr)

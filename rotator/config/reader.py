@@ -268,6 +268,8 @@ def _shape_of(data: object) -> str:
 
 
 def _choice(hint: object, data: object, at: At) -> object:
+    if (data is None or data is False) and "off" in get_args(hint):
+        return "off"
     for choice in get_args(hint):
         if data == choice and type(data) is type(choice) or at.text and str(data).strip() == str(choice):
             return cast(object, choice)

@@ -17,7 +17,7 @@ from rotator.exchange.answer import Answer, RawStream
 from rotator.exchange.native import NativeStream
 from rotator.exchange.plan import Plan, names
 from rotator.exchange.stages import Chain, TransformFailed, Wiring, written
-from rotator.exchange.tap import Tap, Watch
+from rotator.exchange.tap import Tap, Watch, tell_verdict
 from rotator.neutral.error import ErrorKind, error_of
 from rotator.neutral.redact import Redactor
 from rotator.neutral.usage import Usage
@@ -205,7 +205,11 @@ class Attempt:
 
     async def _whole(self, reply: Reply) -> Answer:
         """An answer that is no stream commits when its body is whole and is JSON (design.md 2.3)."""
-        body = await reply.read(self.limits.response_body_bytes)
+        try:
+            body = await reply.read(self.limits.response_body_bytes)
+        except UpstreamFailed:
+            self._told_response(reply)
+            raise
         reply.close()
         self._told_response(reply, body)
         parsed, meter = self._metered(reply, body)
@@ -241,7 +245,7 @@ class Attempt:
         document = await stream.open()
         if document:
             raise await self._not_a_stream(reply, document)
-        stream.commit(self._settle, self._judge)
+        stream.commit(self._settle, self._judged)
         return Answer(200, self._headers(reply, "text/event-stream"), b"", stream)
 
     async def _not_a_stream(self, reply: Reply, begun: bytes) -> UpstreamFailed:
@@ -271,6 +275,13 @@ class Attempt:
         with contain(f"classify of provider {self.plan.target.provider}"):
             verdict = self.plan.provider.classify(cause.error, status, cause.headers)
         return verdict if cause.stage == "answered" else replace(verdict, source="transport")
+
+    def _judged(self, cause: UpstreamFailed) -> Verdict:
+        """The same of a stream that the client has seen; nothing is tried again."""
+        verdict = self._judge(cause)
+        if self.asked.trace is not None:
+            tell_verdict(self.asked.trace, self.number, cause, verdict, "told")
+        return verdict
 
     def _settle(self, outcome: Outcome, sent: bool = True) -> None:
         self.lease.settle(outcome)

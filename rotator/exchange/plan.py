@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from rotator import __version__
@@ -117,7 +117,10 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Premises:
-    """What all plans of a generation are made from.  ``adapters`` are each provider's own, made and checked."""
+    """What all plans of a generation are made from.  ``adapters`` are each provider's own, made and checked.
+
+    ``told``: what the log has said once of the stages of providers.
+    """
 
     providers: Mapping[str, Provider]
     adapters: Mapping[str, Sequence[Adapter]]
@@ -125,6 +128,7 @@ class Premises:
     limits: Limits
     timeouts: Timeouts
     retry: Retry
+    told: set[tuple[str, str]] = field(default_factory=set)
 
     def bounds(self, provider: Provider) -> Bounds:
         """The limits of a stream from this provider."""
@@ -151,9 +155,7 @@ def make_plan(operation: Operation, protocol: ProtocolAdapter, target: Target, p
     adapters = [one for one in premises.adapters[provider.name] if not one.protocols or protocol.name in one.protocols]
     blockers = _blockers(provider, protocol, adapters)
     lane: Lane = "native" if blockers else "raw"
-    handling = provider.handling
-    ask_usage = handling.exact_metering and protocol.usage_on_request
-    wiring = Wiring(provider, protocol, adapters, ask_usage, handling.skip_failing) if blockers else None
+    wiring = _wiring(provider, protocol, adapters, premises) if blockers else None
     return Plan(
         lane,
         operation,
@@ -171,6 +173,14 @@ def make_plan(operation: Operation, protocol: ProtocolAdapter, target: Target, p
         {**dict(_OWN_HEADERS), **dict(protocol.default_headers)},
         {},
     )
+
+
+def _wiring(
+    provider: Provider, protocol: ProtocolAdapter, adapters: Sequence[Adapter], premises: Premises
+) -> Wiring:
+    handling = provider.handling
+    ask_usage = handling.exact_metering and protocol.usage_on_request
+    return Wiring(provider, protocol, adapters, ask_usage, handling.skip_failing, premises.told)
 
 
 def _blockers(provider: Provider, protocol: ProtocolAdapter, adapters: Sequence[Adapter]) -> tuple[str, ...]:

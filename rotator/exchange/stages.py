@@ -10,9 +10,11 @@ from __future__ import annotations
 import copy
 import logging
 import math
+import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
+from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, Protocol
 
 from rotator.contracts import Adapter, Context, Credential, JsonFrame, ProtocolAdapter, Provider, WireRequest
@@ -43,11 +45,13 @@ class TransformFailed(UpstreamFailed):
 
 
 def _said(cause: BaseException) -> str:
-    """An exception in words, even one that has none."""
+    """An exception in words, even one that has none, and the line that raised it."""
     try:
-        return f"{type(cause).__name__}: {cause}"[:SHOWN_CHARACTERS]
+        said = f"{type(cause).__name__}: {cause}"[:SHOWN_CHARACTERS]
     except Exception:
-        return type(cause).__name__
+        said = type(cause).__name__
+    frames = traceback.extract_tb(cause.__traceback__, limit=-1)
+    return f"{said}; {Path(frames[0].filename).name} line {frames[0].lineno}" if frames else said
 
 
 class Stage(NamedTuple):
@@ -77,7 +81,7 @@ def implements(kind: type, method: str) -> bool:
 class Wiring:
     """The stages of one plan, composed once.  ``ask_usage``: streams tell it only when asked.
 
-    ``told`` are the stages of which the log has said that they fail and are passed by.
+    ``told``: the stages of providers of which the log has said that they fail and are passed by.
     """
 
     provider: Provider
@@ -85,7 +89,7 @@ class Wiring:
     adapters: Sequence[Adapter]
     ask_usage: bool
     skip_failing: bool
-    told: set[str] = field(default_factory=set)
+    told: set[tuple[str, str]] = field(default_factory=set)
 
     @property
     def names(self) -> str:
@@ -226,9 +230,10 @@ class Chain:
                 written(one.data if isinstance(one, JsonFrame) else one, stage.direction, stage.name)
             return result
         except TransformFailed as failed:
-            if stage.name not in self._wiring.told:
-                self._wiring.told.add(stage.name)
-                log.warning("%s of provider %s is passed by: %s", stage.name, self._wiring.provider.name, failed)
+            provider = self._wiring.provider.name
+            if (provider, stage.name) not in self._wiring.told:
+                self._wiring.told.add((provider, stage.name))
+                log.warning("provider %s, on_error: skip: %s", provider, failed)
             if stage.direction == "event":
                 return [before]
             return [] if stage.direction == "end" else before

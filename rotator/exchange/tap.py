@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from rotator.contracts import JsonFrame, Note, WireRequest
+from rotator.contracts import JsonFrame, Note, Verdict, WireRequest
+from rotator.errors import UpstreamFailed
 from rotator.exchange.stages import Stage
 from rotator.trace.recorder import Recorder
 from rotator.wire.jsontext import dumps
@@ -30,10 +31,12 @@ class Watch:
                 if stage.direction in ("event", "end") and not isinstance(result, JsonFrame):
                     result = list(result)
             except BaseException as error:
-                self._tell(stage, notes, None, {"changed": False, "failed": type(error).__name__})
+                self._tell(stage, notes, None, {"failed": type(error).__name__})
                 raise
             after = _text(result)
-            self._tell(stage, notes, after, {"changed": before != after})
+            fits = isinstance(result, dict | WireRequest) or stage.direction not in ("request", "response")
+            facts = {"changed": before != after} if fits else {"failed": f"gave {type(result).__name__}"}
+            self._tell(stage, notes, after if fits and before != after else None, facts)
             return result
 
         return stage._replace(call=call)
@@ -125,6 +128,24 @@ class Tap:
 
     def _since(self, moment: float | None) -> float | None:
         return None if moment is None else round((moment - self._sent_at) * 1_000, 1)
+
+
+def tell_verdict(trace: Recorder, attempt: int, cause: UpstreamFailed, verdict: Verdict, action: str) -> None:
+    """What a failure means, and what is done."""
+    trace.add(
+        "verdict",
+        attempt=attempt,
+        blame=verdict.blame,
+        scope=verdict.scope,
+        reason=verdict.reason,
+        retry_after=verdict.retry_after_seconds,
+        source=verdict.source,
+        action=action,
+        reached=cause.stage,
+        status=cause.error.status,
+        code=cause.error.code,
+        message=cause.error.message,
+    )
 
 
 def _drained(notes: list[Note]) -> list[dict[str, str]]:

@@ -17,6 +17,7 @@ from rotator.exchange.attempt import Asked, Attempt, AttemptFailed
 from rotator.exchange.plan import Plan, required_lane
 from rotator.exchange.record import RequestRecord
 from rotator.exchange.stages import TransformFailed
+from rotator.exchange.tap import tell_verdict
 from rotator.hookspecs import AttemptSeen
 from rotator.neutral.error import ErrorKind, NeutralError, error_of
 from rotator.plugins import tell
@@ -129,7 +130,7 @@ class Trip:
                     progress.limited.add(lease.credential.id)
                 action = decide(failed.verdict, self.counted, retry.max_attempts)
                 if self.trace is not None:
-                    self._told_verdict(self.trace, failed, action)
+                    tell_verdict(self.trace, self.number, failed.cause, failed.verdict, str(action))
                 if action is Action.STOP:
                     raise Refused(failed.told().error) from None
                 if action is Action.FAIL_OVER:
@@ -146,23 +147,6 @@ class Trip:
             credential=lease.credential.label,
             lane=plan.lane,
             probe=lease.probe,
-        )
-
-    def _told_verdict(self, trace: Recorder, failed: AttemptFailed, action: Action) -> None:
-        verdict, error = failed.verdict, failed.cause.error
-        trace.add(
-            "verdict",
-            attempt=self.number,
-            blame=verdict.blame,
-            scope=verdict.scope,
-            reason=verdict.reason,
-            retry_after=verdict.retry_after_seconds,
-            source=verdict.source,
-            action=str(action),
-            reached=failed.cause.stage,
-            status=error.status,
-            code=error.code,
-            message=error.message,
         )
 
     def _left(self, streaming: bool) -> float:

@@ -61,7 +61,7 @@ def table(requests: Sequence[Summary], now: float, columns: int) -> Iterator[str
     """One line a request under a head; long models and notes are shortened where the line would not fit."""
     rows = [list(_HEAD), *([printable(cell) for cell in _cells(one, now)] for one in requests)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
-    for name in ("NOTE", "MODEL", "KEY"):
+    for name in ("MODEL", "KEY", "NOTE"):
         column = _HEAD.index(name)
         excess = sum(widths) + 2 * (len(widths) - 1) - columns
         widths[column] = max(widths[column] - max(0, excess), min(widths[column], _NARROWEST))
@@ -76,6 +76,12 @@ def table(requests: Sequence[Summary], now: float, columns: int) -> Iterator[str
 def shortened(text: str, columns: int) -> str:
     """A text that fits, with an ellipsis where something is missing."""
     return text if len(text) <= columns else f"{text[: columns - 1]}\u2026"
+
+
+def without_middle(text: str, columns: int) -> str:
+    """A line that fits: events and messages differ at their ends."""
+    front = columns // 3
+    return text if len(text) <= columns else f"{text[:front]}\u2026{text[len(text) - columns + front + 1 :]}"
 
 
 def _cells(one: Summary, now: float) -> tuple[str, ...]:
@@ -140,7 +146,7 @@ class Timeline:
         shown = lines if self._whole or len(lines) <= most else lines[:most]
         for line in shown:
             text = printable(line)
-            yield f"{indent}{text if self._whole else shortened(text, columns)}".rstrip()
+            yield f"{indent}{text if self._whole else without_middle(text, columns)}".rstrip()
         if len(shown) < len(lines):
             yield f"{indent}... {len(lines) - len(shown)} more lines (--all shows them)"
 

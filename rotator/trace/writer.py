@@ -68,6 +68,7 @@ class TraceWriter:
         # ... and the writer's these.
         self._done_entries = self._done_bytes = self._lost = 0
         self._told_at = float("-inf")
+        self._trouble: OSError | None = None
         self._told_dropped = 0
         self._redaction: tuple[Redactor, Redaction] | None = None
 
@@ -192,8 +193,11 @@ class TraceWriter:
     def _tell(self, trouble: OSError | None) -> None:
         """One log line a minute about what was lost."""
         dropped, now = self.dropped, self._wall_clock()
+        self._trouble = trouble or self._trouble
         if dropped == self._told_dropped or abs(now - self._told_at) < TOLD_SECONDS:
             return
-        reason = f"{self.folder}: {trouble.strerror}" if trouble else "they came faster than they could be written"
+        reason = "they came faster than they could be written"
+        if self._trouble is not None:
+            reason = f"{self.folder}: {self._trouble.strerror}"
         log.warning("%d trace entries could not be written (%s)", dropped - self._told_dropped, reason)
-        self._told_dropped, self._told_at = dropped, now
+        self._told_dropped, self._told_at, self._trouble = dropped, now, None

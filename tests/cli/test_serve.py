@@ -257,4 +257,4 @@ def test_too_few_open_files_are_told(capsys: pytest.CaptureFixture[str]) -> None
     assert capsys.readouterr().err == ""
     tell_open_files(1024, 4096)
     told = "1024 open files are enough for some 480 requests at a time, limits.concurrent_requests is 4096"
-    assert capsys.readouterr().err == f"rotator: warning: {told}: raise the hard limit (ulimit -Hn)\n"
+    assert capsys.readouterr().err == f"rotator: warning: {told}: raise the hard limit (ulimit -Hn) or set it to 480\n"

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.exchange import staging
 from tests.upstreams import (
     BEFORE_VISIBLE,
     FRAMES,
@@ -429,3 +430,64 @@ async def test_streams_that_need_no_heartbeat_are_as_without(house: House, proto
     assert (await streamed(house, protocol, *cut(stream, [200, 500, 900, 1_000]))).body == stream
     shown = FRAMES[protocol][: UNTIL_FINISH[protocol] - 1]
     ends_in_error(protocol, await committed(house, protocol, shown, b"data: {", end=end), b"".join(shown))
+
+
+LANES = pytest.mark.parametrize("lane", ["raw", "native"])
+
+
+@BOTH
+@LANES
+async def test_first_byte_holds_nothing_back(house: House, protocol: str, lane: str) -> None:
+    await staging.furnish(house, keys=2, config={"retry": {"commit": "first_byte"}}, lane=lane)
+    gate, sent = Gate(), staging.SENT[protocol]
+    shown = sent if lane == "raw" else staging.SHOWN[protocol]
+    house.vendor.script("scripted", Raw(200, SSE, sent, gate))
+    gate.release()
+    async with asyncio.timeout(5), house.asking(protocol, house.body(protocol, "scripted", stream=True)) as reply:
+        for frame in shown:
+            assert await reply.content.readexactly(len(frame)) == frame
+            assert not reply.content._buffer
+            gate.release()
+        assert await reply.read() == b""
+    for more, end in (([ERRORS[protocol]], "clean"), ([], "clean"), ([], "reset")):
+        before = len(house.vendor.requests)
+        ends_in_error(protocol, await staging.committed(house, protocol, 1, *more, end=end), shown[0])
+        assert len(house.vendor.requests) == before + 1  # nothing is tried again
+    for failing in (Reply(500), Raw(200, SSE, [ERRORS[protocol]]), Raw(200, SSE, [])):
+        answer = await house.call(protocol, house.play(failing, Raw(200, SSE, sent)), stream=True)
+        assert (answer.status, answer.headers["x-rotator-attempts"]) == (200, "2")  # nothing was shown yet
+
+
+@BOTH
+@LANES
+@pytest.mark.parametrize("tail", [b"\n\n", b"\n", b""], ids=["whole", "line", "nothing"])
+async def test_a_vendor_without_finish_reasons_may_just_end(
+    house: House, protocol: str, lane: str, tail: bytes
+) -> None:
+    """Also where its last event lacks the blank line: that is whole, or it would be no JSON."""
+    await staging.furnish(house, ends_without_finish=True, lane=lane)
+    begun, until_finish = BEFORE_VISIBLE[protocol] + 1, UNTIL_FINISH[protocol] - 1
+    sent = staging.SENT[protocol]
+    shown = b"".join((sent if lane == "raw" else staging.SHOWN[protocol])[:until_finish])
+    more = [*sent[begun : until_finish - 1], sent[until_finish - 1].removesuffix(b"\n\n") + tail]
+    assert (await staging.committed(house, protocol, begun, *more)).body == shown + TERMINAL[protocol]
+    at_once = b"".join([*sent[:begun], *more])
+    assert (await staging.streamed(house, protocol, at_once)).body == shown + TERMINAL[protocol]
+    assert not staging.doubted(house, protocol)
+
+
+@BOTH
+@LANES
+@pytest.mark.parametrize("end", ["half", "error", "reset", "drop"])
+async def test_an_end_without_output_or_in_the_middle_is_a_failure_all_the_same(
+    house: House, protocol: str, lane: str, end: str
+) -> None:
+    await staging.furnish(house, keys=2, ends_without_finish=True, lane=lane)
+    silent = Raw(200, SSE, staging.SENT[protocol][:1])
+    answer = await house.call(protocol, house.play(silent, Play("text")), stream=True)
+    assert (answer.status, answer.headers["x-rotator-attempts"]) == (200, "2")
+    begun = BEFORE_VISIBLE[protocol] + 1
+    shown = b"".join((staging.SENT if lane == "raw" else staging.SHOWN)[protocol][:begun])
+    more = {"half": [b'data: {"half'], "error": [ERRORS[protocol]]}.get(end, [])
+    answer = await staging.committed(house, protocol, begun, *more, end="clean" if more else end)
+    ends_in_error(protocol, answer, shown)

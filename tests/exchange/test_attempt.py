@@ -3,12 +3,15 @@
 import asyncio
 import gzip
 import json
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
+from tests.exchange.staging import furnish, last_line
 from tests.proxy import make_world, serving
 from tests.upstreams import (
     CHAT_FRAMES,
@@ -328,3 +331,105 @@ async def test_what_is_not_http_is_a_bad_gateway(house: House, sent: bytes) -> N
         await house.furnish(base=server.url)
         answer = await house.call("chat", "any")
     assert (answer.status, answer.error["code"]) == (502, "bad_http")
+
+
+# Exact metering.
+
+OPTIONS = {
+    "none": ({}, {"include_usage": True}),
+    "null": ({"stream_options": None}, {"include_usage": True}),
+    "false": ({"stream_options": {"include_usage": False}}, {"include_usage": True}),
+    "others": (
+        {"stream_options": {"include_obfuscation": False, "n": [1]}},
+        {"include_obfuscation": False, "n": [1], "include_usage": True},
+    ),
+}
+COUNTS = b'{"prompt_tokens":7,"completion_tokens":4,"total_tokens":11}'
+#: A stream of a vendor that was asked for usage: null in every chunk, the counts in one without choices.
+METERED = [
+    *(frame.replace(b"}]}\n\n", b'}],"usage":null}\n\n') for frame in CHAT_FRAMES[:-1]),
+    b'data: {"choices":[],"usage":' + COUNTS + b"}\n\n",
+    CHAT_FRAMES[-1],
+]
+
+
+async def metered(house: House, protocol: str, frames: Sequence[bytes], **asked: Any) -> tuple[Answer, Any]:
+    """An answer where usage counts exactly, and what the upstream was sent."""
+    async with canned(Canned(frames, headers=SSE if asked.get("stream") else JSON)) as server:
+        await furnish(house, base=server.url, metering="exact")
+        answer = await house.call(protocol, "m", **asked)
+        await house.idle()
+    [taken] = server.taken
+    return answer, taken
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+async def test_usage_is_asked_for_recorded_and_kept_from_a_client_that_did_not_ask(house: House, options: str) -> None:
+    sent, expected = OPTIONS[options]
+    answer, taken = await metered(house, "chat", METERED, stream=True, **sent)
+    assert (answer.status, answer.headers["x-rotator-lane"]) == (200, "native")
+    assert json.loads(taken.body) == body_of("chat", "m", stream=True, stream_options=expected)
+    assert answer.body == b"".join(CHAT_FRAMES)
+    assert " 7+4 tok" in last_line(house)
+
+
+async def test_a_client_that_asked_for_usage_gets_it(house: House) -> None:
+    options = {"include_obfuscation": True, "include_usage": True}
+    answer, taken = await metered(house, "chat", METERED, stream=True, stream_options=options)
+    assert json.loads(taken.body)["stream_options"] == options
+    assert answer.body == b"".join(METERED)
+    assert " 7+4 tok" in last_line(house)
+
+
+async def test_usage_beside_choices_is_told_unasked(house: House) -> None:
+    *shown, finish, done = CHAT_FRAMES
+    told = [*shown, finish.replace(b"}]}\n\n", b'}],"usage":' + COUNTS + b"}\n\n"), done]
+    answer, _ = await metered(house, "chat", told, stream=True)
+    assert answer.body == b"".join(told)
+    assert " 7+4 tok" in last_line(house)
+
+
+async def test_usage_that_an_asked_vendor_does_not_tell_is_estimated(house: House) -> None:
+    answer, _ = await metered(house, "chat", CHAT_FRAMES, stream=True)
+    assert answer.body == b"".join(CHAT_FRAMES)
+    assert re.search(r" ~\d+\+4 tok", last_line(house))
+
+
+async def test_a_whole_answer_tells_its_usage_unasked(house: House) -> None:
+    body = WHOLE["chat"][:-1] + b',"usage":' + COUNTS + b"}"
+    answer, taken = await metered(house, "chat", [body])
+    assert json.loads(taken.body) == body_of("chat", "m")
+    assert (answer.headers["x-rotator-lane"], answer.json) == ("native", json.loads(body))
+    assert " 7+4 tok" in last_line(house)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_where_streams_tell_their_usage_the_lane_stays_raw(house: House, stream: bool) -> None:
+    frames = FRAMES["messages"] if stream else [WHOLE["messages"]]
+    answer, taken = await metered(house, "messages", frames, stream=stream)
+    assert (answer.headers["x-rotator-lane"], answer.body) == ("raw", b"".join(frames))
+    assert json.loads(taken.body) == body_of("messages", "m", stream=stream)
+
+
+@pytest.mark.parametrize("lane", ["raw", "native"])
+async def test_without_it_usage_is_never_asked_for(house: House, lane: str) -> None:
+    async with canned(Canned(CHAT_FRAMES, headers=SSE)) as server:
+        await furnish(house, base=server.url, lane=lane)
+        answer = await house.call("chat", "m", stream=True)
+        await house.idle()
+    assert (answer.headers["x-rotator-lane"], answer.body) == (lane, b"".join(CHAT_FRAMES))
+    assert b"stream_options" not in server.taken[0].body
+    assert re.search(r" ~\d+\+4 tok", last_line(house))
+
+
+async def test_the_strict_vendor_is_asked_as_it_wants(house: House) -> None:
+    """It refuses ``stream_options`` where no stream is asked for, and null in its place it does not mind."""
+    await furnish(house, metering="exact")
+    for model in ("text", "thinking", "long"):
+        whole = await house.call("chat", model)
+        counts = whole.json["usage"]
+        for stream_options in ({}, {"stream_options": None}):
+            stream = await house.call("chat", model, stream=True, **stream_options)
+            await house.idle()
+            assert (stream.status, b'"usage"' in stream.body, stream.body.count(b"[DONE]")) == (200, False, 1)
+            assert f" {counts['prompt_tokens']}+{counts['completion_tokens']} tok" in last_line(house)

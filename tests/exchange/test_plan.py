@@ -9,7 +9,8 @@ import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.upstreams import JSON, PATHS, PROVIDERS, SSE, WHOLE, Canned, CannedServer, House, Taken, canned
+from tests.exchange.staging import SPARES, furnish, lead
+from tests.upstreams import JSON, PATHS, PROVIDERS, SSE, WHOLE, Canned, CannedServer, House, Reply, Taken, canned
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 BOTH = pytest.mark.parametrize("protocol", PROVIDERS)
@@ -69,6 +70,7 @@ async def test_where_bytes_leave_a_doubt_the_meaning_stays(house: House, protoco
     assert json.loads(taken.body) == {"model": "m", "n": 1}
 
 
+RAW = {"x-rotator-require": "raw"}
 NAMES = st.text(max_size=8) | st.just("model")
 JSON_VALUES: Any = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=20),
@@ -236,6 +238,79 @@ async def test_a_lane_that_cannot_be_had_is_named(house: House, protocol: str) -
     answer = await house.ask(protocol, body, headers={"x-rotator-require": "native"})
     assert (answer.status, answer.headers["x-should-retry"]) == (400, "false")
     assert "x-rotator-require" in answer.error["message"] and "'native'" in answer.error["message"]
+
+
+BLOCKED = {
+    "lane": ({"lane": "native"}, "lane: native"),
+    "metering": ({"metering": "exact"}, "metering: exact"),
+    "both": ({"metering": "exact", "lane": "native"}, "lane: native, metering: exact"),
+}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("blocked", BLOCKED)
+async def test_what_closes_the_raw_lane_is_named(house: House, blocked: str, stream: bool) -> None:
+    handling, named = BLOCKED[blocked]
+    await furnish(house, **handling)
+    before = len(house.vendor.requests)
+    answer = await house.ask("chat", house.body("chat", "text", stream=stream), headers=RAW)
+    assert (answer.status, answer.headers["x-should-retry"], len(house.vendor.requests)) == (400, "false", before)
+    assert answer.error == {
+        "message": f"x-rotator-require: vendor is not served raw ({named})",
+        "type": "invalid_request_error",
+        "param": "x-rotator-require",
+        "code": "lane_required",
+    }
+    assert "x-rotator-attempts" not in answer.names
+    assert (await house.call("chat", "text", stream=stream)).headers["x-rotator-lane"] == "native"
+
+
+async def test_metering_leaves_the_raw_lane_to_protocols_that_need_none(house: House) -> None:
+    await furnish(house, metering="exact")
+    answer = await house.ask("messages", house.body("messages", "text"), headers=RAW)
+    assert (answer.status, answer.headers["x-rotator-lane"]) == (200, "raw")
+
+
+@BOTH
+@pytest.mark.parametrize("lane", ["raw", "native"])
+@pytest.mark.parametrize("wanted", ["translate", "RAW", "raw, raw", "1", ""])
+async def test_only_the_raw_lane_can_be_required(house: House, protocol: str, lane: str, wanted: str) -> None:
+    await furnish(house, lane=lane)
+    before = len(house.vendor.requests)
+    answer = await house.ask(protocol, house.body(protocol, "text"), headers={"x-rotator-require": wanted})
+    assert (answer.status, len(house.vendor.requests)) == (400, before)
+    assert answer.error["message"] == f"x-rotator-require: expected raw, found {wanted!r}"
+
+
+@BOTH
+async def test_a_required_lane_is_looked_for_among_all_targets(house: House, protocol: str) -> None:
+    """A target that does not have it is none that was tried."""
+    world = await furnish(house, lane="native", config={"retry": {"max_targets": 1, "same_key": 0}})
+    own, spare = (f"{names[protocol]}/text" for names in (PROVIDERS, SPARES))
+    await lead(house, world, protocol, own, spare)
+    answer = await house.ask(protocol, house.body(protocol, "any"), headers=RAW)
+    heads = answer.headers
+    assert (answer.status, heads["x-rotator-lane"], heads["x-rotator-attempts"]) == (200, "raw", "1")
+    assert heads["x-rotator-provider"] == SPARES[protocol]
+    free = await house.call(protocol, "any")
+    assert (free.status, free.headers["x-rotator-provider"]) == (200, PROVIDERS[protocol])
+    await lead(house, world, protocol, own, own)
+    none = await house.ask(protocol, house.body(protocol, "any"), headers=RAW)
+    assert (none.status, none.error["message"]) == (
+        400, f"x-rotator-require: {PROVIDERS[protocol]} is not served raw (lane: native)"
+    )
+
+
+@BOTH
+@pytest.mark.parametrize("first", [False, True])
+async def test_the_failure_of_the_raw_target_is_told_not_the_lack_of_others(
+    house: House, protocol: str, first: bool
+) -> None:
+    world = await furnish(house, lane="native", config={"retry": {"same_key": 0}})
+    places = [f"{SPARES[protocol]}/{house.play(Reply(503))}", f"{PROVIDERS[protocol]}/text"]
+    await lead(house, world, protocol, *(places if first else reversed(places)))
+    answer = await house.ask(protocol, house.body(protocol, "any"), headers=RAW)
+    assert (answer.status, answer.headers["x-rotator-attempts"]) == (503 if protocol == "chat" else 529, "1")
 
 
 async def test_streams_are_asked_for_in_the_same_way(house: House) -> None:

@@ -167,8 +167,7 @@ async def test_the_raw_lane_passes_output_that_only_a_parser_finds_odd(
     """Byte for byte: a parse of every event costs a tenth of its price, and the vendor is asked for no better."""
     house = clients.house
     async with failing(house, later(make)) as vendor:
-        vendor.seen.set()
-        answer = await house.call(protocol, "any", stream=True)
+        answer = await stream_seen(house, vendor, protocol, shown(protocol, "raw", SHOWN[protocol]))
     before, rest = surrounded(protocol, make(protocol), BEFORE_VISIBLE[protocol] + 1)
     assert (answer.status, answer.body) == (200, before + rest)
 
