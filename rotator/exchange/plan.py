@@ -205,7 +205,7 @@ def _way(lane: Lane, target: Target) -> Way:
 def required_lane(headers: Mapping[str, str], plan: Plan) -> None:
     """``x-rotator-require: raw``: 400 naming what closes the raw lane to this target (design.md 2.1)."""
     wanted = headers.get(REQUIRE_HEADER)
-    if wanted is None or wanted == plan.lane:
+    if wanted is None or wanted == plan.lane == "raw":
         return
     if wanted != "raw":
         message = f"{REQUIRE_HEADER}: expected raw, found {wanted[:40]!r}"

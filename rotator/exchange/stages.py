@@ -102,7 +102,7 @@ class Wiring:
         for adapter in self.adapters:
             try:
                 opened.append((f"adapter {adapter.name}", adapter.open(ctx)))
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 if not self.skip_failing:
                     raise TransformFailed(f"adapter {adapter.name}", "request", error) from error
         return Chain(self, opened, ctx, credential, public_model, watcher)
@@ -265,7 +265,7 @@ def _call(stage: Stage, value: Any) -> Any:
         result = stage.call(value)
         # A generator runs here and now, so that its errors are its own.
         return list(result) if stage.direction in ("event", "end") and not isinstance(result, JsonFrame) else result
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise TransformFailed(stage.name, stage.direction, error) from error
 
 

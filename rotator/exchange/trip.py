@@ -44,13 +44,13 @@ class Means:
 
 @dataclass(slots=True)
 class Progress:
-    """How far one request has come on one target."""
+    """How far one request has come on one target; ``targets_left`` are those behind it."""
 
+    targets_left: int = 0
     tried: set[str] = field(default_factory=set)
     limited: set[str] = field(default_factory=set)
     faulted: set[str] = field(default_factory=set)
     again: int = 0
-    waited: bool = False
     last: AttemptFailed | None = None
     fault: AttemptFailed | None = None
 
@@ -68,15 +68,16 @@ class Trip:
         self.deadline = 0.0
         self.counted = 0
         self.number = 0
+        self.waited = False
 
     async def open(self, protocol: ProtocolAdapter, envelope: Envelope) -> Answer:
         """The first answer worth showing.  Raises Refused with what the client is to be told."""
         targets = self.world.router.resolve(envelope.model, protocol.name)
         self.deadline = self.means.clock.monotonic() + self.world.timeouts.global_seconds
         error: NeutralError | None = None
-        tried = 0
-        for target in targets:
-            if tried >= self.world.retry.max_targets:
+        tried, most = 0, self.world.retry.max_targets
+        for place, target in enumerate(targets, 1):
+            if tried >= most:
                 break
             try:
                 plan = self.world.plan(self.call.operation, protocol, target)
@@ -86,7 +87,8 @@ class Trip:
                 continue
             tried += 1
             try:
-                return await self._credentials(plan, envelope, Progress())
+                left = min(len(targets) - place, most - tried)
+                return await self._credentials(plan, envelope, Progress(targets_left=left))
             except (UpstreamFailed, NoCredential) as failed:
                 error = failed.error
         raise Refused(error or error_of(ErrorKind.NOT_FOUND, f"model {envelope.model!r} leads nowhere"))
@@ -128,7 +130,7 @@ class Trip:
                     progress.fault = failed
                 elif failed.verdict.scope == "model":
                     progress.limited.add(lease.credential.id)
-                action = decide(failed.verdict, self.counted, retry.max_attempts)
+                action = decide(failed.verdict, self.counted, retry.max_attempts, progress.targets_left)
                 if self.trace is not None:
                     tell_verdict(self.trace, self.number, failed.cause, failed.verdict, str(action))
                 if action is Action.STOP:
@@ -156,13 +158,16 @@ class Trip:
         return min(left, begin) if streaming and begin is not None else left
 
     async def _waited(self, none: NoCredential, progress: Progress, retry: Retry) -> bool:
-        """Wait once for the earliest end of a short limit; keys that were only limited may then be asked again."""
+        """Wait once for the earliest end of a short limit; keys that were only limited may then be asked again.
+
+        Only on the last target: as long as there is another one, nobody waits.
+        """
         wait = none.free_in_seconds
-        if progress.waited or wait is None or wait > retry.small_cooldown_seconds:
+        if self.waited or progress.targets_left or wait is None or wait > retry.small_cooldown_seconds:
             return False
         if self.means.clock.monotonic() + wait >= self.deadline:
             return False
-        progress.waited = True
+        self.waited = True
         await self.means.clock.sleep(wait + 0.001)
         progress.tried -= progress.limited
         return True

@@ -15,8 +15,10 @@ class Action(StrEnum):
     STOP = "stop"
 
 
-def decide(verdict: Verdict, counted_attempts: int, max_attempts: int) -> Action:
+def decide(verdict: Verdict, counted_attempts: int, max_attempts: int, targets_left: int = 0) -> Action:
     """``counted_attempts`` includes this one unless it ended in a limit or a rejection: the keys bound those.
+
+    Each of the targets that are left keeps one attempt of the budget: else a provider that is down would use it up.
 
     What the vendor says of the request itself does not change with the key (engine.md 9.4); what it says of the model
     may with the target.
@@ -25,9 +27,9 @@ def decide(verdict: Verdict, counted_attempts: int, max_attempts: int) -> Action
         return Action.STOP
     if verdict.blame == "model":
         return Action.FAIL_OVER
-    if verdict.blame == "credential" or counted_attempts < max_attempts:
+    if verdict.blame == "credential" or counted_attempts + targets_left < max_attempts:
         return Action.ROTATE
-    return Action.STOP
+    return Action.FAIL_OVER if targets_left else Action.STOP
 
 
 def counts(verdict: Verdict) -> bool:

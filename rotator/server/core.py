@@ -105,6 +105,7 @@ class Core:
         self.stopping = False
         self.idle = asyncio.Event()
         self._gate = Gate(world.settings.client_keys)
+        self._adopting = asyncio.Lock()
         self._started: dict[str, Provider] = {}
         redact_logs(world.redactor)
         self.leaving: list[Provider] = []
@@ -151,6 +152,10 @@ class Core:
 
     async def adopt(self, world: World) -> None:
         """Swap in a new generation; requests under way keep theirs.  Settings of sockets need a restart."""
+        async with self._adopting:  # a signal and a changed file may ask at once
+            await self._adopt(world)
+
+    async def _adopt(self, world: World) -> None:
         self.world = world
         self.pool.reconcile(world.credentials)
         self._gate = Gate(world.settings.client_keys)

@@ -39,9 +39,10 @@ class WireAdapter:
             raise At("").refuse("takes no options")
 
     def open(self: Self, ctx: Context) -> Self:
-        """A shallow copy for one attempt."""
+        """A copy for one attempt, its lists, sets and dicts too."""
         opened = object.__new__(type(self))
-        opened.__dict__.update(self.__dict__, ctx=ctx)
+        own = {name: value.copy() if type(value) in (list, set, dict) else value for name, value in vars(self).items()}
+        opened.__dict__.update(own, ctx=ctx)
         return opened
 
     def on_request(self, body: dict[str, Any]) -> dict[str, Any]:

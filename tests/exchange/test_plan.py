@@ -273,7 +273,7 @@ async def test_metering_leaves_the_raw_lane_to_protocols_that_need_none(house: H
 
 @BOTH
 @pytest.mark.parametrize("lane", ["raw", "native"])
-@pytest.mark.parametrize("wanted", ["translate", "RAW", "raw, raw", "1", ""])
+@pytest.mark.parametrize("wanted", ["native", "translate", "RAW", "raw, raw", "1", ""])
 async def test_only_the_raw_lane_can_be_required(house: House, protocol: str, lane: str, wanted: str) -> None:
     await furnish(house, lane=lane)
     before = len(house.vendor.requests)

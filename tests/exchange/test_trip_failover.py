@@ -173,3 +173,22 @@ async def test_a_target_of_another_protocol_is_no_try(house: House, protocol: st
     answer = await house.call(protocol, "any")
     assert (answer.status, answer.headers["x-should-retry"]) == (400, "false")
     assert answer.error["message"].endswith("equal protocols only")
+
+
+@BOTH
+async def test_a_provider_that_is_down_leaves_an_attempt_for_the_next_target(house: House, protocol: str) -> None:
+    models = await stand(house, protocol, Reply(500), Play("text"), keys=8)
+    answer = await house.call(protocol, "any")
+    assert told(answer) == (200, SPARES[protocol], 6)
+    assert asked(house, models) == [1] * 5 + [2]
+
+
+@BOTH
+async def test_a_short_limit_is_waited_for_on_the_last_target_only_and_once(house: House, protocol: str) -> None:
+    limited = Reply(429, {"retry-after": "3"})
+    models = await stand(house, protocol, limited, Play("text"))
+    assert told(await house.call(protocol, "any")) == (200, SPARES[protocol], 2)
+    assert (asked(house, models), house.clock.slept) == ([1, 2], [])
+    models = await stand(house, protocol, limited, limited)
+    assert (await house.call(protocol, "any")).status == 429
+    assert (asked(house, models), house.clock.slept) == ([1, 2, 2], [3.001])

@@ -34,3 +34,11 @@ def test_what_the_request_did_wrong_is_asked_once(verdict: Verdict) -> None:
     action = Action.STOP if verdict.blame == "client" else Action.FAIL_OVER
     assert decide(verdict, 0, 6) is decide(verdict, 1, 6) is action
     assert counts(verdict)
+
+
+@pytest.mark.parametrize("verdict", [SERVER, ROAD], ids=lambda one: one.reason)
+def test_each_target_that_is_left_keeps_an_attempt(verdict: Verdict) -> None:
+    left = [decide(verdict, counted, 6, 2) for counted in (1, 3, 4, 5, 6)]
+    assert left == [Action.ROTATE, Action.ROTATE, Action.FAIL_OVER, Action.FAIL_OVER, Action.FAIL_OVER]
+    assert decide(REQUEST, 6, 6, 2) is Action.STOP
+    assert decide(LIMITED, 6, 6, 2) is Action.ROTATE

@@ -225,7 +225,9 @@ def test_an_opened_adapter_has_what_the_constructor_made() -> None:
 
     adapter = Compiled({"from": "ab"})
     opened = adapter.open(context())
-    assert type(opened) is Compiled and opened.letters is adapter.letters and opened.options is adapter.options
+    assert type(opened) is Compiled and opened.letters == adapter.letters and opened.options is adapter.options
+    opened.letters.append("c")  # this attempt's own
+    assert adapter.letters == ["a", "b"] and adapter.open(context()).letters == ["a", "b"]
 
 
 def test_the_base_changes_nothing() -> None:
