@@ -250,7 +250,10 @@ class Attempt:
 
     async def _not_a_stream(self, reply: Reply, begun: bytes) -> UpstreamFailed:
         """JSON where a stream was asked for: mostly an error with status 200 (protocols.md 4.11)."""
-        self._metered(reply, begun + await reply.read(self.limits.response_body_bytes))
+        rest = await reply.read(self.limits.response_body_bytes)
+        if self._tap is not None:
+            self._tap.came(rest)
+        self._metered(reply, begun + rest)
         message = "upstream: a whole answer came where a stream was asked for"
         return UpstreamFailed(error_of(ErrorKind.BAD_GATEWAY, message, code="not_a_stream"), "sent")
 

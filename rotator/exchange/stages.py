@@ -103,9 +103,18 @@ class Wiring:
             try:
                 opened.append((f"adapter {adapter.name}", adapter.open(ctx)))
             except (Exception, SystemExit) as error:
+                failed = TransformFailed(f"adapter {adapter.name}", "request", error)
                 if not self.skip_failing:
-                    raise TransformFailed(f"adapter {adapter.name}", "request", error) from error
+                    raise failed from error
+                self.pass_by(f"adapter {adapter.name}", failed)
         return Chain(self, opened, ctx, credential, public_model, watcher)
+
+    def pass_by(self, stage: str, failed: TransformFailed) -> None:
+        """Say once that a stage fails and is skipped, as the operator wants it."""
+        place = (self.provider.name, stage)
+        if place not in self.told:
+            self.told.add(place)
+            log.warning("provider %s, on_error: skip: %s", self.provider.name, failed)
 
 
 class Chain:
@@ -230,10 +239,7 @@ class Chain:
                 written(one.data if isinstance(one, JsonFrame) else one, stage.direction, stage.name)
             return result
         except TransformFailed as failed:
-            provider = self._wiring.provider.name
-            if (provider, stage.name) not in self._wiring.told:
-                self._wiring.told.add((provider, stage.name))
-                log.warning("provider %s, on_error: skip: %s", provider, failed)
+            self._wiring.pass_by(stage.name, failed)
             if stage.direction == "event":
                 return [before]
             return [] if stage.direction == "end" else before

@@ -21,7 +21,7 @@ Span = tuple[int, int]
 #: A key as vendors half mask it: ``sk-abc***wxyz``.  Bounded repeats, so that no text makes it slow.
 _MASKED: Final = re.compile(r"([A-Za-z0-9_.-]{2,32}+)\*{3,}+([A-Za-z0-9_.-]{0,32})")
 #: The same in any form that vendors use: ``****wxyz``, ``sk-abc...wxyz``.  Only what can be a held key counts.
-_HIDDEN: Final = re.compile(r"([A-Za-z0-9_-]{0,32}+)(?:\*{3,}+|\.{3}|\u2026)([A-Za-z0-9_-]{0,32})")
+_HIDDEN: Final = re.compile(r"([A-Za-z0-9_+/=~-]{0,32}+)(?:\*{3,}+|\.{3,}+|\u2026)([A-Za-z0-9_+/=~-]{0,32})")
 #: Fewer letters on both sides of the stars give nothing away: every key of a vendor begins with the same ones.
 _TELLING: Final = 4
 #: Shorter secrets would match in ordinary words; client keys are refused below 8 characters.
