@@ -248,6 +248,84 @@ def test_holding() -> None:
     assert not REDACTOR.holds("nothing") and not REDACTOR.holds("")
 
 
+class Unsearched(str):
+    """A text in which nobody may look for anything."""
+
+    def __contains__(self, part: object) -> bool:
+        raise AssertionError(f"looked for {part!r}")
+
+
+def test_what_is_shorter_than_any_secret_holds_none() -> None:
+    """Nearly every header of an answer: it costs a look at its length."""
+    held = redactor("pl4nted-value", "an0ther-0ne-that-is-longer")
+    assert not held.holds(Unsearched("pl4nted-valu"))
+    assert not redactor().holds("")
+    with pytest.raises(AssertionError, match="looked for"):
+        held.holds(Unsearched("pl4nted-value"))
+
+
+@pytest.mark.parametrize("secret", ["secret", "pl4nted-value", "a/b+c==", "%41%42%43%44%45%46%47"])
+def test_a_text_that_is_nothing_but_a_secret_holds_it(secret: str) -> None:
+    """In whatever form: no encoding is shorter than what it says, but one that looks encoded may be."""
+    held = redactor(secret, "an0ther-0ne-that-is-longer")
+    base64 = b64encode(secret.encode()).decode().rstrip("=")
+    # The last letter of Base64 says something of what follows, too.
+    for form in (secret, quote(secret, safe=""), escaped(secret), base64 if len(secret) % 3 == 0 else base64[:-1]):
+        assert held.holds(form), form
+    if secret.startswith("%41"):
+        assert held.holds("\\u0041BCDEFG")
+
+
+@given(st.lists(SECRETS, min_size=1, max_size=4), st.data())
+def test_whatever_the_secret_is_a_text_of_it_alone_holds_it(secrets: list[str], data: st.DataObject) -> None:
+    secret = data.draw(st.sampled_from(secrets))
+    assert redactor(*secrets).holds(secret)
+    assert redactor(*secrets).holds(quote(secret, safe=""))
+
+
+#: The ways in which vendors hide the middle of a key, with its ends.
+HIDDEN = [
+    "****{tail}", "***{tail}", "...{tail}", "\u2026{tail}", "{head}***{tail}", "{head}...{tail}", "{head}\u2026{tail}",
+    "{head}****", "{head}...", "{head}\u2026",
+]  # fmt: skip
+KEPT_SECRET = "sk-ab12cd-and-much-more-wxyz"
+
+
+@pytest.mark.parametrize("form", HIDDEN, ids=ascii)
+@pytest.mark.parametrize(("head", "tail"), [("sk-ab12", "wxyz"), ("sk-a", "-wxyz"), (KEPT_SECRET, KEPT_SECRET[2:])])
+def test_a_half_hidden_key_goes_where_it_can_be_a_held_one(form: str, head: str, tail: str) -> None:
+    """Its first letters and its last ones are those of a key of ours."""
+    hidden = form.format(head=head, tail=tail)
+    held = redactor(KEPT_SECRET, "an0ther-0ne")
+    assert held.text(f"key {hidden} is wrong") == f"key {MARK} is wrong"
+    assert (4, 4 + len(hidden)) in held.spans(f"key {hidden}")
+
+
+@pytest.mark.parametrize("hidden", ["pl4nt....lue==", "pl4nt.....lue==", "pl4nt...lue==", "pl4nted/v\u2026+lue=="])
+def test_neither_more_dots_nor_odd_letters_show_an_end(hidden: str) -> None:
+    assert REDACTOR.text(f"key {hidden} is wrong") == f"key {MARK} is wrong"
+
+
+OTHERS = [
+    "****vvvv", "...vvvv", "\u2026vvvv", "sk-zz12...wxyz", "sk-zz12\u2026wxyz", "sk-ab12...vvvv", "sk-ab12\u2026vvvv",
+    "sk-zz12...", "sk-zz12\u2026", "****xyz", "...xyz", "\u2026xyz", "sk-...", "sk-\u2026", "sk...z",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("hidden", OTHERS, ids=ascii)
+def test_what_is_hidden_of_other_words_stays(hidden: str) -> None:
+    """One end alone will not do where both are told, and three letters are nobody's."""
+    held = redactor(KEPT_SECRET, "an0ther-0ne")
+    assert held.spans(f"key {hidden}") == []
+    assert held.text(f"key {hidden} is wrong") == f"key {hidden} is wrong"
+
+
+def test_both_ends_must_be_those_of_one_key() -> None:
+    held = redactor("sk-first-key-with-abcd", "sk-other-key-with-wxyz")
+    assert held.spans("sk-first...wxyz sk-other\u2026abcd") == []
+    assert len(held.spans("sk-first...abcd sk-other\u2026wxyz")) == 2
+
+
 # What stays.
 
 
@@ -266,6 +344,10 @@ ORDINARY = [
     "* * *",
     "***",
     "pl4nted",
+    "wait... and see\u2026",
+    "...",
+    "1...9 and a\u2026z",
+    "from ...one to \u2026one",
     "\u00e4\u00f6\u00fc \U0001f511 \ud800",
 ]
 

@@ -464,3 +464,32 @@ def test_what_is_not_read_matters_nowhere(
     assert (signals.usage.source if signals.usage else None, signals.outputs) == (usage, outputs + 1)
     if usage == "vendor":
         assert signals.usage == Usage(7, 0, 0, 2, 0)
+
+
+def finishes(n: Any, *blocks: bytes) -> list[str | None]:
+    """The finish reason that stands after each block, where so many answers were asked for."""
+    one, found = CHAT.meter(call({"n": n})), []
+    for block in blocks:
+        assert one.feed(block) == len(block)
+        found.append(one.signals.finish)
+    assert one.signals.ended == (b"[DONE]" in block)
+    return found
+
+
+FIRST, SECOND = ([chosen(end).replace(b'"index":0', b'"index":%d' % at) for end in (None, "stop")] for at in (0, 1))
+
+
+@pytest.mark.parametrize(("blocks", "expected"), [
+    ([*FIRST, *SECOND], [None, "stop", None, "stop"]),
+    ([FIRST[0], SECOND[0], FIRST[1], SECOND[0], SECOND[1]], [None] * 4 + ["stop"]),
+    ([SECOND[0], *FIRST, frame({"choices": [], "usage": TOLD})], [None] * 4),
+    ([SECOND[1], FIRST[1], frame({"choices": [], "usage": TOLD})], ["stop"] * 3),
+    ([chosen(None, None, None), chosen("stop", "", "stop"), SECOND[1]], [None, None, "stop"]),
+    ([*FIRST, SECOND[0], b"data: [DONE]\n\n"], [None, "stop", None, None]),
+])
+def test_several_answers_end_when_all_that_began_have(blocks: list[bytes], expected: list[str | None]) -> None:
+    for n in (2, 5, "2"):
+        assert finishes(n, *blocks) == expected
+        assert finishes(n, b"".join(blocks)) == expected[-1:]
+    for n in (None, 1, 1.0):  # one answer: its mere deltas are not read
+        assert finishes(n, FIRST[0], FIRST[0].replace(b"{", b"{{", 1), FIRST[1]) == [None, None, "stop"]

@@ -16,7 +16,7 @@ import pytest
 from rotator.errors import UpstreamFailed
 from rotator.neutral.error import ErrorKind
 from rotator.neutral.secret import Secret
-from rotator.wire.transport import Outgoing, Reply, Transport, TransportSettings
+from rotator.wire.transport import PIECES_A_TURN, Outgoing, Reply, Transport, TransportSettings
 from tests.asking import HANG_SECONDS, until
 
 End = Literal["keep", "close", "reset", "hang"]
@@ -217,6 +217,21 @@ async def test_a_bomb_is_capped() -> None:
                     size += len(chunk)
             reply.close()
             assert size <= 1 << 20 and failed.value.error.code == "too_large"
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+async def test_unpacking_lets_others_run_in_between(coding: str) -> None:
+    """16 MiB in 16 KiB: all has arrived at once, and nothing is waited for (faults.md 2 row 20)."""
+    body, turns = bytes(1 << 24), 0
+    pieces = len(body) // 65_536
+    async with upstream(answer(zipped(body, coding), content_encoding=coding)) as vendor, transport() as sent:
+        reply = await sent.send(post(vendor.url))
+        reading = asyncio.create_task(read(reply))
+        while not reading.done():
+            await asyncio.sleep(0)
+            turns += 1
+        assert len(await reading) == len(body)
+    assert pieces // PIECES_A_TURN <= turns < pieces
 
 
 @pytest.mark.parametrize("over", [-1, 0, 1])
