@@ -204,7 +204,7 @@ class Trip:
         number, started = self.number, clock.monotonic()
 
         def ended(outcome: Outcome, status: int) -> None:
-            record.usage = outcome.usage
+            record.usage = outcome.usage or record.usage
             if not observers and trace is None:
                 return
             seconds = clock.monotonic() - started

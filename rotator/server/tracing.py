@@ -29,13 +29,13 @@ class Tracing:
         self._place: tuple[Path, int, int, int] | None = None
         self._writer: TraceWriter | None = None
         self._retired: list[TraceWriter] = []
-        self._lost = 0
+        self._closed: list[TraceWriter] = []
         self.adopt(world)
 
     @property
     def dropped(self) -> int:
         """Entries that were lost."""
-        return self._lost + sum(one.dropped for one in (*self._retired, self._writer) if one is not None)
+        return sum(one.dropped for one in (*self._closed, *self._retired, self._writer) if one is not None)
 
     def adopt(self, world: World) -> None:
         """Take over a generation's settings.  Touches no disk before the first entry."""
@@ -68,7 +68,7 @@ class Tracing:
 
     def _close(self, writer: TraceWriter) -> None:
         writer.close(LAST_SECONDS)
-        self._lost += writer.dropped
+        self._closed.append(writer)  # it counts what requests of its time still bring
 
 
 def tell_request(

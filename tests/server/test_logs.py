@@ -81,3 +81,13 @@ async def test_after_a_reload_the_new_keys_are_those(house: House, lines: io.Str
         assert not [key for key in (client, house.keys["vendor"][0], house.keys["claudish"][0]) if key in said]
         assert f"claudish has {MARK} for {MARK}" in said and f"LookupError: no project for {MARK}" in said
         lines.truncate(lines.seek(0))
+
+
+def test_keys_of_the_generation_before_are_redacted_too(lines: io.StringIO) -> None:
+    """Its requests may still be under way; those of two generations ago are not kept."""
+    for held in ("first-key-abcdef", "second-key-abcdef", "third-key-abcdef"):
+        redactor = Redactor([Secret(held)])
+        redact_logs(redactor)
+        redact_logs(redactor)  # the same generation again is no other one
+    log.warning("first-key-abcdef second-key-abcdef third-key-abcdef")
+    assert lines.getvalue() == f"WARNING first-key-abcdef {MARK} {MARK}\n"

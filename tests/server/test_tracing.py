@@ -451,3 +451,16 @@ async def test_an_error_behind_heartbeats_alone_is_in_the_clients_stream(
     assert answer["headers"]["content-type"] == "text/event-stream"
     assert (answer["status"], end["status"], sequence(found)[-2:]) == (200, 200, ["client_stream", "end"])
     assert end["note"] == {"vendor": "bad_request", "process": "shutting_down"}[who]
+
+
+async def test_what_a_closed_writer_refuses_is_counted(house: House, tmp_path: Path) -> None:
+    """A request that outlives many changes of the folder still brings entries; they are lost, and counted."""
+    tracing = house.proxy.core.tracing
+    await house.furnish(config={"trace": {"level": "meta", "dir": str(tmp_path / "first")}})
+    old = tracing.recorder("req_old", house.proxy.core.world)
+    assert old is not None
+    for number in range(6):
+        await house.furnish(config={"trace": {"level": "meta", "dir": str(tmp_path / str(number))}})
+    before = tracing.dropped
+    old.add("end", status=200)
+    assert tracing.dropped == before + 1
