@@ -144,8 +144,8 @@ class Attempt:
             asked.caller.id,
             None if asked.trace is None else [],
         )
-        self._notes = ctx.notes
-        watch = Watch(asked.trace, self.number) if asked.trace is not None else None
+        self._notes = notes = ctx.notes
+        watch = None if asked.trace is None or notes is None else Watch(asked.trace, self.number, notes)
         return wiring.open(ctx, self.lease.credential, asked.envelope.model, watch)
 
     def _told_request(self, trace: Recorder, outgoing: Outgoing) -> None:

@@ -180,7 +180,8 @@ def _wiring(
 ) -> Wiring:
     handling = provider.handling
     ask_usage = handling.exact_metering and protocol.usage_on_request
-    return Wiring(provider, protocol, adapters, ask_usage, handling.skip_failing, premises.told)
+    names = ", ".join(f"adapter {one.name}" for one in adapters) or ("provider" if provider.wraps else "")
+    return Wiring(provider, protocol, adapters, ask_usage, handling.skip_failing, names, premises.told)
 
 
 def _blockers(provider: Provider, protocol: ProtocolAdapter, adapters: Sequence[Adapter]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ import logging
 import math
 import traceback
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, Protocol
@@ -66,7 +66,7 @@ class Stage(NamedTuple):
 class Watcher(Protocol):
     """What the trace wants to know of each step."""
 
-    def wrapped(self, stage: Stage, notes: list[Any]) -> Stage:
+    def wrapped(self, stage: Stage) -> Stage:
         """The stage, telling what it did; the same one if nobody asks."""
         ...
 
@@ -81,6 +81,7 @@ def implements(kind: type, method: str) -> bool:
 class Wiring:
     """The stages of one plan, composed once.  ``ask_usage``: streams tell it only when asked.
 
+    ``names``: the adapters in words, for what cannot be laid at one's door; "" where all JSON is the vendor's own.
     ``told``: the stages of providers of which the log has said that they fail and are passed by.
     """
 
@@ -89,12 +90,8 @@ class Wiring:
     adapters: Sequence[Adapter]
     ask_usage: bool
     skip_failing: bool
-    told: set[tuple[str, str]] = field(default_factory=set)
-
-    @property
-    def names(self) -> str:
-        """The adapters in words, for what cannot be laid at one's door; "" where all JSON is the vendor's own."""
-        return ", ".join(f"adapter {one.name}" for one in self.adapters) or ("provider" if self.provider.wraps else "")
+    names: str
+    told: set[tuple[str, str]]
 
     def open(self, ctx: Context, credential: Credential, public_model: str, watcher: Watcher | None) -> Chain:
         """The stages of one attempt.  Raises TransformFailed."""
@@ -133,10 +130,7 @@ class Chain:
         self._skip = wiring.skip_failing
         self._usage_added = False
         self._public_model = public_model
-        notes = ctx.notes
-        self._watch = (
-            (lambda stage: watcher.wrapped(stage, notes)) if watcher is not None and notes is not None else _plain
-        )
+        self._watch = _plain if watcher is None else watcher.wrapped
         self._request = self._stages("request", "on_request", opened)
         provider = wiring.provider
         self.wraps = provider.wraps

@@ -13,13 +13,14 @@ from rotator.wire.jsontext import dumps
 
 
 class Watch:
-    """Wraps the stages of one attempt, so that each tells what it did."""
+    """Wraps the stages of one attempt, so that each tells what it did, and what it noted."""
 
-    def __init__(self, recorder: Recorder, attempt: int) -> None:
+    def __init__(self, recorder: Recorder, attempt: int, notes: list[Note]) -> None:
         self._recorder = recorder
         self._attempt = attempt
+        self._notes = notes
 
-    def wrapped(self, stage: Stage, notes: list[Note]) -> Stage:
+    def wrapped(self, stage: Stage) -> Stage:
         """The stage, telling; those of events only where every step is wanted."""
         if stage.direction in ("event", "end", "unwrap") and not self._recorder.full:
             return stage
@@ -31,18 +32,18 @@ class Watch:
                 if stage.direction in ("event", "end") and not isinstance(result, JsonFrame):
                     result = list(result)
             except BaseException as error:
-                self._tell(stage, notes, None, {"failed": type(error).__name__})
+                self._tell(stage, None, {"failed": type(error).__name__})
                 raise
             after = _text(result)
             fits = isinstance(result, dict | WireRequest) or stage.direction not in ("request", "response")
             facts = {"changed": before != after} if fits else {"failed": f"gave {type(result).__name__}"}
-            self._tell(stage, notes, after if fits and before != after else None, facts)
+            self._tell(stage, after if fits and before != after else None, facts)
             return result
 
         return stage._replace(call=call)
 
-    def _tell(self, stage: Stage, notes: list[Note], after: bytes | None, facts: dict[str, Any]) -> None:
-        facts = {"stage": stage.name, "direction": stage.direction, **facts, "notes": _drained(notes)}
+    def _tell(self, stage: Stage, after: bytes | None, facts: dict[str, Any]) -> None:
+        facts = {"stage": stage.name, "direction": stage.direction, **facts, "notes": _drained(self._notes)}
         self._recorder.add("stage", attempt=self._attempt, body=after if self._recorder.full else None, **facts)
 
 
