@@ -7,10 +7,12 @@ A member stands here because the engine calls it; a test walks the code and fail
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, Literal, NamedTuple, Protocol
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, Protocol
 
+from rotator.neutral.codec import Codec
 from rotator.neutral.error import NeutralError
+from rotator.neutral.losses import NOTES_LIMIT, Note
 from rotator.neutral.secret import Secret
 from rotator.neutral.usage import Usage
 
@@ -153,6 +155,8 @@ class ProtocolAdapter(Protocol):
     usage_on_request: bool
     #: True for the one protocol in whose envelope requests are refused that no protocol recognises.
     fallback: bool
+    #: The operations that can be translated from and to other protocols.
+    codecs: Mapping[Operation, Codec]
 
     def recognises(self, headers: Mapping[str, str]) -> bool:
         """Whether a request to an endpoint that protocols share (``/v1/models``) comes from a client of this one."""
@@ -235,6 +239,8 @@ class Profile:
     name: str
     protocol: str
     base_url: str
+    #: How its requests differ from what the protocol's author had in mind; the protocol's codec knows the words.
+    dialect: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,19 +375,6 @@ class JsonFrame:
 
     event: str | None
     data: Any
-
-
-#: Of one attempt; nobody may read them, and a stream has any number of events.
-NOTES_LIMIT: Final = 1_000
-
-
-class Note(NamedTuple):
-    """What one step did to one place of the JSON, for the trace; ``step`` is the adapter's name."""
-
-    step: str
-    code: str
-    path_from: str = ""
-    path_to: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 from rotator.api import (
     Call,
+    Codec,
     Envelope,
     ListedModel,
     Meter,
@@ -42,6 +43,7 @@ class Chat:
     usage_on_request = True
     #: Unknown paths are refused in OpenAI's envelope (design.md 6, Endpoints).
     fallback = True
+    codecs: Mapping[Operation, Codec] = {}
 
     def recognises(self, headers: Mapping[str, str]) -> bool:
         """Nothing marks an OpenAI client; it is what remains.  Source: clients.md 1.6."""

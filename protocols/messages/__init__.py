@@ -7,6 +7,7 @@ from typing import Any
 
 from rotator.api import (
     Call,
+    Codec,
     Envelope,
     ListedModel,
     Meter,
@@ -48,6 +49,7 @@ class Messages:
     #: Streams always tell it.  Source: protocols.md 3.4.
     usage_on_request = False
     fallback = False
+    codecs: Mapping[Operation, Codec] = {}
 
     def recognises(self, headers: Mapping[str, str]) -> bool:
         """Every Anthropic client sends its version, on the model list too.  Source: clients.md 1.1."""

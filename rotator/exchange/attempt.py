@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from rotator.config.schema import Limits
 from rotator.contain import contain
-from rotator.contracts import Call, Caller, Context, Envelope, Meter, Note, Outcome, Verdict
+from rotator.contracts import Call, Caller, Context, Envelope, Meter, Outcome, Verdict
 from rotator.credentials.pool import Lease
 from rotator.errors import UpstreamFailed
 from rotator.exchange.answer import Answer, RawStream
@@ -19,6 +19,7 @@ from rotator.exchange.plan import Plan, names
 from rotator.exchange.stages import Chain, TransformFailed, Wiring, written
 from rotator.exchange.tap import Tap, Watch, tell_verdict
 from rotator.neutral.error import ErrorKind, error_of
+from rotator.neutral.losses import Note
 from rotator.neutral.redact import Redactor
 from rotator.neutral.usage import Usage
 from rotator.trace.recorder import Recorder

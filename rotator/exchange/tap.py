@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from rotator.contracts import JsonFrame, Note, Verdict, WireRequest
+from rotator.contracts import JsonFrame, Verdict, WireRequest
 from rotator.errors import UpstreamFailed
 from rotator.exchange.stages import Stage
+from rotator.neutral.losses import Note
 from rotator.trace.recorder import Recorder
 from rotator.wire.jsontext import dumps
 

@@ -10,8 +10,10 @@ from typing import Literal
 class Usage:
     """Tokens of one answer; the buckets are disjoint, so that their sum is the whole.
 
-    ``input_fresh`` was read by the model and not served from or written to a cache. ``source`` tells whether the
-    vendor counted or we estimated.
+    ``input_fresh`` was read by the model and not served from or written to a cache; ``input_tool`` is what tools that
+    the provider ran gave the model to read (Gemini). ``source`` tells whether the vendor counted or we estimated.
+    ``written_by_ttl`` says of how much of ``cache_write`` the time to live is known, ``modalities`` which kinds of
+    tokens (``input.audio``) are among the rest: both are looks at the sum, not parts of it.
     """
 
     input_fresh: int = 0
@@ -19,14 +21,22 @@ class Usage:
     cache_write: int = 0
     output_text: int = 0
     output_reasoning: int = 0
+    input_tool: int = 0
     source: Literal["vendor", "estimated"] = "vendor"
+    written_by_ttl: tuple[tuple[str, int], ...] = ()
+    modalities: tuple[tuple[str, int], ...] = ()
 
     @property
     def input_total(self) -> int:
         """All tokens that the model read, cached ones included."""
-        return self.input_fresh + self.cache_read + self.cache_write
+        return self.input_fresh + self.cache_read + self.cache_write + self.input_tool
 
     @property
     def output_total(self) -> int:
         """All tokens that the model wrote, reasoning included."""
         return self.output_text + self.output_reasoning
+
+
+def estimated(request_bytes: int, output_pieces: int) -> Usage:
+    """Usage where the vendor told none: four bytes a token in, one token a piece out.  Source: protocols.md 3.4."""
+    return Usage(input_fresh=max(1, request_bytes // 4), output_text=output_pieces, source="estimated")

@@ -1,0 +1,85 @@
+"""Tools under the names and in the kinds that the client declared.  Source: protocols.md 6.4, 2.3 (custom tools).
+
+An upstream may have been told shorter names, and free-form tools as functions with one string. Here its calls become
+those of the client's tools again: whole, and piece by piece.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from rotator.neutral.codec import ToolName
+from rotator.neutral.events import ArgumentsDelta, BlockEnd, BlockStart, Event
+from rotator.neutral.parts import Part, ToolCall
+from rotator.neutral.response import Response
+from rotator.wire.jsontext import NotJson, dumps, loads
+
+#: The one argument of the function that stands for a free-form tool.
+INPUT: Final = "input"
+
+
+def wrapped_input(text: str) -> str:
+    """A custom call's input as the arguments of the function that stands for it."""
+    return dumps({INPUT: text}).decode()
+
+
+def unwrapped_input(arguments: str) -> str:
+    """The input in such arguments; what a model wrote instead of them stays as it is."""
+    try:
+        value: Any = loads(arguments.encode("utf-8", "surrogatepass"))
+    except NotJson:
+        return arguments
+    found = value.get(INPUT) if isinstance(value, dict) else None
+    return found if isinstance(found, str) else arguments
+
+
+def restored_call(call: ToolCall, names: Mapping[str, ToolName]) -> ToolCall:
+    """A call as one of the client's own tools; an unknown name stays (protocols.md 6.4)."""
+    own = names.get(call.name)
+    if own is None:
+        return call
+    custom = own.kind == "custom" and call.kind == "function"
+    arguments = unwrapped_input(call.arguments) if custom else call.arguments
+    return replace(call, name=own.name, kind=own.kind, namespace=own.namespace, arguments=arguments)
+
+
+def restored(response: Response, names: Mapping[str, ToolName]) -> Response:
+    """A whole answer."""
+
+    def own(part: Part) -> Part:
+        return restored_call(part, names) if isinstance(part, ToolCall) else part
+
+    candidates = tuple(replace(one, parts=tuple(map(own, one.parts))) for one in response.candidates)
+    return replace(response, candidates=candidates)
+
+
+class Restoring:
+    """The same for a stream.  The input of an emulated custom tool is told whole, when its block ends."""
+
+    __slots__ = ("_held", "_names")
+
+    def __init__(self, names: Mapping[str, ToolName]) -> None:
+        self._names = names
+        self._held: dict[int, list[str]] = {}
+
+    def events(self, events: Iterable[Event]) -> list[Event]:
+        """The events under the client's names."""
+        shown: list[Event] = []
+        for event in events:
+            match event:
+                case BlockStart(block, ToolCall() as call):
+                    own = restored_call(replace(call, arguments=""), self._names)
+                    if own.kind != call.kind:
+                        self._held[block] = [call.arguments]
+                    shown.append(event._replace(part=own))
+                case ArgumentsDelta(block, text) if block in self._held:
+                    self._held[block].append(text)
+                case BlockEnd(block) if block in self._held:
+                    text = unwrapped_input("".join(self._held.pop(block)))
+                    shown += [ArgumentsDelta(block, text)] if text else []
+                    shown.append(event)
+                case _:
+                    shown.append(event)
+        return shown
