@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from rotator.api import Call, Envelope, ErrorKind, NeutralError, NotJson, Refused, SessionHint, Usage, error_of, loads
+from rotator.api import Call, Envelope, ErrorKind, NeutralError, NotJson, Refused, SessionHint, error_of, loads
 
 #: Vendor text that reaches a client or a log is cut here (characters); bodies are capped long before.
 MESSAGE_LIMIT: Final = 2_000
@@ -50,11 +50,6 @@ def count(container: Any, name: str) -> int:
     return value if type(value) is int and value > 0 else 0
 
 
-def estimated(call: Call, output_tokens: int) -> Usage:
-    """Usage where the vendor told none: four bytes a token in, one token a delta out.  Source: protocols.md 3.4."""
-    return Usage(input_fresh=max(1, len(call.body) // 4), output_text=output_tokens, source="estimated")
-
-
 def unreadable(status: int, headers: Mapping[str, str], body: bytes, kind: ErrorKind) -> NeutralError:
     """An error answer that is not the vendor's JSON: HTML, text, nothing.  HTML never reaches a client."""
     message = f"upstream answered HTTP {status} without an error message"
@@ -67,11 +62,6 @@ def no_answer(lacking: str) -> NeutralError:
     """A whole answer in which there is none; another key may get one.  Source: engine.md 9.6, "Empty 200"."""
     message = f"upstream: the answer holds no {lacking}"
     return error_of(ErrorKind.BAD_GATEWAY, message, code="empty_response")
-
-
-def bad_event() -> NeutralError:
-    """An event that is no JSON object: official SDKs raise a decoder's error on it.  Source: faults.md 1, "toxic"."""
-    return error_of(ErrorKind.BAD_GATEWAY, "upstream: an event of the stream is not JSON", code="bad_event")
 
 
 def first_text(values: Iterable[Any]) -> str | None:

@@ -33,7 +33,7 @@ from rotator.contracts import (
 from rotator.errors import ConfigError, PluginError, Refused, UpstreamFailed
 from rotator.hookspecs import AttemptSeen, hookimpl
 from rotator.neutral.codec import Built, Codec, Ids, Reader, ToolName, Writer
-from rotator.neutral.error import STATUS, ErrorKind, NeutralError, error_of, kind_of_status
+from rotator.neutral.error import STATUS, ErrorKind, NeutralError, bad_event, error_of, kind_of_status
 from rotator.neutral.events import (
     ArgumentsDelta,
     Beat,
@@ -92,7 +92,7 @@ from rotator.neutral.response import Candidate, Finish, Response
 from rotator.neutral.restore import wrapped_input
 from rotator.neutral.secret import Secret
 from rotator.neutral.usage import Usage, estimated
-from rotator.upstream.adapter import WireAdapter
+from rotator.upstream.adapter import NeutralAdapter, WireAdapter
 from rotator.upstream.provider import Declaration, HttpProvider
 from rotator.wire.jsontext import NotJson, dumps, loads
 from rotator.wire.sse import Frame, frames, pieces, write_frame
@@ -142,6 +142,7 @@ __all__ = [
     "MediaDelta",
     "Meta",
     "Meter",
+    "NeutralAdapter",
     "NeutralError",
     "NotJson",
     "Note",
@@ -194,6 +195,7 @@ __all__ = [
     "WireAdapter",
     "WireRequest",
     "Writer",
+    "bad_event",
     "dumps",
     "error_of",
     "estimated",

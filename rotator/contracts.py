@@ -402,7 +402,8 @@ class Adapter(Protocol):
     """One request/response transform; ``Class(options)`` refuses bad options at load.
 
     The object that ``open`` gives may have ``on_request(body)``, ``on_response(body)``, ``on_event(frame)`` giving
-    frames, and ``on_end()`` giving the last ones; what it lacks changes nothing. ``WireAdapter`` has all of them.
+    frames, and ``on_end()`` giving the last ones; what it lacks changes nothing. ``WireAdapter`` has all of them;
+    ``NeutralAdapter`` has the same for neutral requests, answers and events.
     """
 
     name: str

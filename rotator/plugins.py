@@ -30,7 +30,8 @@ from rotator.contain import contain
 from rotator.errors import ConfigError, PluginError
 from rotator.hookspecs import AttemptSeen, Hooks
 from rotator.registry import KINDS, Kind, Registration, Registry, checked, freeze
-from rotator.upstream.adapter import WireAdapter, make_adapters
+from rotator.upstream.adapter import BaseAdapter, NeutralAdapter, WireAdapter, make_adapters
+from rotator.upstream.dialects import check_dialects
 from rotator.upstream.provider import HttpProvider
 
 log = logging.getLogger(__name__)
@@ -246,11 +247,13 @@ class _Loading:
                 self._drop(entry, error)
 
     def _drop_unadapted(self) -> None:
-        """A provider that names an adapter which cannot serve it; known only when everything is loaded."""
+        """A provider whose adapters or dialect cannot serve it; known only when everything is loaded."""
         adapters = {name: entry.thing for (kind, name), entry in self.taken.items() if kind == "adapters"}
+        protocols = {name: entry.thing for (kind, name), entry in self.taken.items() if kind == "protocols"}
         for entry in [entry for (kind, _), entry in self.taken.items() if kind == "providers"]:
             try:
-                make_adapters(entry.thing, adapters, At(entry.path))
+                make_adapters(entry.thing, adapters, protocols, At(entry.path))
+                check_dialects(entry.thing, protocols, At(entry.path))
             except ConfigError as error:
                 self._drop(entry, PluginError(entry.path, _reasons(error)))
 
@@ -308,10 +311,13 @@ def hooks_of(source: Found | EntryPoint, path: str) -> Module:
     return Module(tuple(registered), observers, stamp)
 
 
-def _plain_adapters(module: ModuleType, stem: str) -> list[type[WireAdapter]]:
-    """The adapters of a module without hooks: its classes that derive from WireAdapter; the file names the nameless."""
+def _plain_adapters(module: ModuleType, stem: str) -> list[type[BaseAdapter]]:
+    """The adapters of a module without hooks: its classes that derive from ours; the file names the nameless."""
     own = [one for one in vars(module).values() if isinstance(one, type) and one.__module__ == module.__name__]
-    found = [one for one in own if issubclass(one, WireAdapter) and not one.__name__.startswith("_")]
+    kinds = (WireAdapter, NeutralAdapter)
+    found: list[type[BaseAdapter]] = [
+        one for one in own if issubclass(one, kinds) and not one.__name__.startswith("_")
+    ]
     for one in found:
         one.name = one.name or stem
     return found

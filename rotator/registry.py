@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 from rotator.config.suggest import unknown
 from rotator.contracts import Adapter, ProtocolAdapter, Provider
 from rotator.errors import PluginError
-from rotator.upstream.adapter import WireAdapter
+from rotator.upstream.adapter import NeutralAdapter, WireAdapter
 
 Kind = Literal["protocols", "adapters", "providers"]
 KINDS: Final[tuple[Kind, ...]] = ("protocols", "adapters", "providers")
@@ -57,7 +57,7 @@ def _check_adapter(thing: object, path: str) -> None:
     if not isinstance(thing, type):
         raise PluginError(path, f"adapter {_shown(thing)} must be a class, not an object")
     adapter: Any = thing
-    if issubclass(thing, WireAdapter):
+    if issubclass(thing, WireAdapter | NeutralAdapter):
         known = [name for name in vars(WireAdapter) if name.startswith("on_")]
         for name in dir(thing):
             if name.startswith("on_") and name not in known:

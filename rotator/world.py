@@ -26,6 +26,7 @@ from rotator.neutral.secret import Secret
 from rotator.plugins import Loaded
 from rotator.routing.resolve import ModelRoute, Router
 from rotator.upstream.adapter import make_adapters
+from rotator.upstream.dialects import check_dialects
 from rotator.upstream.provider import HttpProvider
 
 PLANS_LIMIT: Final = 2048
@@ -131,7 +132,7 @@ def build_world(settings: Settings, loaded: Loaded, generation: int) -> World:
         limits,
         timeouts,
         retry,
-        Premises(providers, adapters, proxies, limits, timeouts, retry),
+        Premises(providers, adapters, loaded.registry.protocols, proxies, limits, timeouts, retry),
     )
 
 
@@ -268,10 +269,12 @@ def _adapters(
     for name, provider in providers.items():
         inside = name in settings.providers
         where = _file(settings, name) if inside else loaded.registry.paths.get(("providers", name), name)
+        place = At(where, f"providers.{name}" if inside else "")
         try:
             made[name] = make_adapters(
-                provider, loaded.registry.adapters, At(where, f"providers.{name}" if inside else "")
+                provider, loaded.registry.adapters, loaded.registry.protocols, place
             )
+            check_dialects(provider, loaded.registry.protocols, place)
         except ConfigError as error:
             problems.extend(error.problems)
     return made

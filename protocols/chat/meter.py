@@ -5,9 +5,21 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from rotator.api import Call, Frame, NeutralError, Signals, Usage, dumps, frames, pieces, write_frame
+from rotator.api import (
+    Call,
+    Frame,
+    NeutralError,
+    Signals,
+    Usage,
+    bad_event,
+    dumps,
+    estimated,
+    frames,
+    pieces,
+    write_frame,
+)
 
-from .._shared import bad_event, count, estimated, no_answer, parse_or_none
+from .._shared import count, no_answer, parse_or_none
 from .errors import error_object, neutral
 
 DONE: Final = b"data: [DONE]\n\n"
@@ -144,7 +156,7 @@ class ChatMeter:
 
     def _close(self) -> None:
         if not self._counted:
-            self.signals.usage = estimated(self._call, self.signals.outputs)
+            self.signals.usage = estimated(len(self._call.body), self.signals.outputs)
 
     def fail(self, error: NeutralError) -> bytes:
         """An ``error`` object and no ``[DONE]``: official SDKs raise on it.  Source: faults.md 0 item 3."""

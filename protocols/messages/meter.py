@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from rotator.api import Call, Frame, NeutralError, Signals, Usage, dumps, frames, pieces, write_frame
+from rotator.api import (
+    Call,
+    Frame,
+    NeutralError,
+    Signals,
+    Usage,
+    bad_event,
+    dumps,
+    estimated,
+    frames,
+    pieces,
+    write_frame,
+)
 
-from .._shared import bad_event, count, estimated, no_answer, parse_or_none
+from .._shared import count, no_answer, parse_or_none
 from .errors import error_object, neutral
 
 DELTA: Final = b"event: content_block_delta\n"
@@ -138,7 +150,7 @@ class MessagesMeter:
 
     def _close(self) -> None:
         if not self._usage:
-            self.signals.usage = estimated(self._call, self.signals.outputs)
+            self.signals.usage = estimated(len(self._call.body), self.signals.outputs)
 
     def fail(self, error: NeutralError) -> bytes:
         """``event: error``: the SDKs raise on it, with the class in ``error.type``.  Source: protocols.md 4.5."""

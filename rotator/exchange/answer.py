@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
-from rotator.contracts import Meter, Outcome, Verdict
+from rotator.contracts import Meter, Outcome, Signals, Verdict
 from rotator.errors import UpstreamFailed
 from rotator.exchange.tap import Tap
 from rotator.neutral.error import ErrorKind, NeutralError, error_of
@@ -36,7 +36,7 @@ class Answer:
     status: int
     headers: list[tuple[bytes, bytes]]
     body: bytes
-    stream: RawStream | None = None
+    stream: Stream | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,21 @@ class Bounds:
     ends_without_finish: bool = False
 
 
-class RawStream:
+class Ends(Protocol):
+    """What a stream needs to end well: what was seen of it, and the frames of its last words."""
+
+    signals: Signals
+
+    def fail(self, error: NeutralError) -> bytes:
+        """The frames that end the client's stream with this error."""
+        ...
+
+    def trailer(self) -> bytes:
+        """The frames that a finished stream still lacks."""
+        ...
+
+
+class Stream:
     """One upstream stream on its way to the client.  ``settle`` is told once how it ended.
 
     ``open`` reads until something visible has come: until then any failure is raised and may be tried elsewhere.
@@ -65,9 +79,9 @@ class RawStream:
         "_cause",
         "_cut_off",
         "_cutter",
+        "_ends",
         "_held",
         "_judge",
-        "_meter",
         "_quiet_since",
         "_redact",
         "_reply",
@@ -84,7 +98,7 @@ class RawStream:
     def __init__(
         self,
         reply: Reply,
-        meter: Meter,
+        ends: Ends,
         bounds: Bounds,
         redact: Redact,
     ) -> None:
@@ -94,7 +108,7 @@ class RawStream:
         self._cause: UpstreamFailed | None = None
         self._cut_off = False
         self._reply = reply
-        self._meter = meter
+        self._ends = ends
         self._redact = redact
         self._cutter = FrameCutter(event_limit_bytes=bounds.event_bytes)
         self._bounds = bounds
@@ -113,7 +127,7 @@ class RawStream:
         b"" means that there is a stream; else the body is a JSON document and this is how it begins (what the vendor
         calls it does not matter: protocols.md 4.11, clients.md 1.4).
         """
-        signals, tap = self._meter.signals, self.tap
+        signals, tap = self._ends.signals, self.tap
         size, limit = 0, 0 if self._bounds.commit_at_first_byte else self._bounds.hold_back_bytes + 1
         while not (signals.visible or signals.ended) and (size < limit or not size):
             chunk = await self._reply.next()
@@ -142,22 +156,22 @@ class RawStream:
         if self._cause is not None:
             self._cause.error = self._redact(self._cause.error)
             return self._cause
-        assert self._meter.signals.error is not None
-        return UpstreamFailed(self._redact(self._meter.signals.error), "answered")
+        assert self._ends.signals.error is not None
+        return UpstreamFailed(self._redact(self._ends.signals.error), "answered")
 
     def _finished(self) -> bool:
         """Whether there is evidence that the answer is complete."""
-        signals = self._meter.signals
+        signals = self._ends.signals
         return signals.finish is not None or signals.ended or self._may_just_end()
 
     def _may_just_end(self) -> bool:
-        return self._bounds.ends_without_finish and self._meter.signals.visible and not self._cut_off
+        return self._bounds.ends_without_finish and self._ends.signals.visible and not self._cut_off
 
     def commit(self, settle: Settle, judge: Judge) -> None:
         """From here on the client sees what comes; ``judge`` says what a later failure means for the key."""
         self._settle, self._judge = settle, judge
         if self.done:
-            self._finish(Outcome("ok", usage=self._meter.signals.usage))
+            self._finish(Outcome("ok", usage=self._ends.signals.usage))
 
     async def next(self) -> bytes:
         """The next bytes for the client, b"" at the end.  ``done`` tells early that nothing follows."""
@@ -201,7 +215,7 @@ class RawStream:
         self._held.clear()
         if self.tap is not None:
             self.tap.shown(held)
-        if self._meter.signals.ended and not self.done:
+        if self._ends.signals.ended and not self.done:
             self._completed()
         return held
 
@@ -217,7 +231,7 @@ class RawStream:
     def _turn(self, chunk: bytes) -> bytes:
         """What a piece of the body (b"": its end) lets the client see; sets ``done`` where nothing follows."""
         self._reply.since = None
-        signals = self._meter.signals
+        signals = self._ends.signals
         outputs = signals.outputs
         try:
             block = self._take(chunk) if chunk else self._tail()
@@ -252,20 +266,8 @@ class RawStream:
         return self._read(block)
 
     def _read(self, block: bytes) -> bytes:
-        """What the client gets of whole, mended frames: as much as the meter allows.  Raises UpstreamFailed."""
-        allowed = self._meter.feed(block)
-        taken = block if allowed == len(block) else self._withheld(block, allowed)
-        if self._meter.signals.ended and taken.endswith(b"\n\r"):
-            if self.tap is not None:
-                self.tap.act("mended")
-            return taken + b"\n"  # the terminal's CRLF was cut by the read; what comes next is withheld
-        return taken
-
-    def _withheld(self, block: bytes, allowed: int) -> bytes:
-        """What follows the terminal, or an error that is told in other words, is not for the client."""
-        if self.tap is not None:
-            self.tap.act(f"withheld {len(block) - allowed} bytes")
-        return block[:allowed]
+        """What the client gets of whole, mended frames.  Raises UpstreamFailed."""
+        raise NotImplementedError
 
     def _tail(self) -> bytes:
         """At the end of the body: a last frame whose blank line the vendor forgot counts if it is whole."""
@@ -273,7 +275,7 @@ class RawStream:
         if not rest.strip():
             return b""
         whole = mend(rest.rstrip(b"\r\n") + b"\n\n", not self._started)
-        signals = self._meter.signals
+        signals = self._ends.signals
         shown = self._read(whole)
         data = [frame.data for frame in frames(whole)]
         if (data and all(map(is_json, data))) or signals.ended:
@@ -311,14 +313,14 @@ class RawStream:
         return trailer
 
     def _trailer(self) -> bytes:
-        trailer = self._meter.trailer()
+        trailer = self._ends.trailer()
         if self.tap is not None and trailer:
             self.tap.act("trailer")
         return self._rest() + trailer
 
     def _completed(self) -> None:
         self.done = True
-        self._finish(Outcome("ok", usage=self._meter.signals.usage))
+        self._finish(Outcome("ok", usage=self._ends.signals.usage))
 
     def _listen(self, seconds: float) -> None:
         """The upstream is waited for: from the last output on it may be silent, pings aside, for so long."""
@@ -343,12 +345,12 @@ class RawStream:
         """End the stream with the protocol's in-band error; usage of what was delivered is kept."""
         self.done = True
         self.note = error.error.code or error.error.kind
-        frames = self._rest_if_any() + self._meter.fail(replace(error.error, should_retry=None))
+        frames = self._rest_if_any() + self._ends.fail(replace(error.error, should_retry=None))
         if self.tap is not None:
             self.tap.act(f"error {self.note}")
         verdict = self._judge(error) if self._judge else None
         self._reply.close()
-        self._finish(Outcome("failed", verdict, self._meter.signals.usage))
+        self._finish(Outcome("failed", verdict, self._ends.signals.usage))
         return frames
 
     def _finish(self, outcome: Outcome) -> None:
@@ -368,7 +370,7 @@ class RawStream:
         """End the stream from our side (shutdown) with the protocol's in-band error; nobody's fault."""
         self.done = True
         self.note = error.code or error.kind
-        frames = self._rest_if_any() + self._meter.fail(error)
+        frames = self._rest_if_any() + self._ends.fail(error)
         if self.tap is not None:
             self.tap.act(f"error {self.note}")
             self.tap.shown(frames)
@@ -386,11 +388,37 @@ class RawStream:
     def used(self) -> Usage | None:
         """What was used up to here, estimated where the vendor has told nothing; None while nothing has come."""
         if self._started:
-            self._meter.trailer()  # closes the account
-        return self._meter.signals.usage
+            self._ends.trailer()  # closes the account
+        return self._ends.signals.usage
 
     def __repr__(self) -> str:
-        return f"<RawStream {'done' if self.done else 'open'}, {self._cutter.pending} bytes pending>"
+        return f"<{type(self).__name__} {'done' if self.done else 'open'}, {self._cutter.pending} bytes pending>"
+
+
+class RawStream(Stream):
+    """A stream whose frames are the client's as they came; the meter reads along and says where they end."""
+
+    __slots__ = ("_meter",)
+
+    def __init__(self, reply: Reply, meter: Meter, bounds: Bounds, redact: Redact) -> None:
+        super().__init__(reply, meter, bounds, redact)
+        self._meter = meter
+
+    def _read(self, block: bytes) -> bytes:
+        """As much as the meter allows."""
+        allowed = self._meter.feed(block)
+        taken = block if allowed == len(block) else self._withheld(block, allowed)
+        if self._meter.signals.ended and taken.endswith(b"\n\r"):
+            if self.tap is not None:
+                self.tap.act("mended")
+            return taken + b"\n"  # the terminal's CRLF was cut by the read; what comes next is withheld
+        return taken
+
+    def _withheld(self, block: bytes, allowed: int) -> bytes:
+        """What follows the terminal, or an error that is told in other words, is not for the client."""
+        if self.tap is not None:
+            self.tap.act(f"withheld {len(block) - allowed} bytes")
+        return block[:allowed]
 
 
 def _nobody(outcome: Outcome) -> None:

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any, Final, NamedTuple
 
 from rotator.config.schema import Limits
 from rotator.contain import contain
-from rotator.contracts import Call, Caller, Context, Envelope, Meter, Outcome, Verdict
+from rotator.contracts import Call, Caller, Context, Envelope, Meter, Outcome, Verdict, WireRequest
 from rotator.credentials.pool import Lease
 from rotator.errors import UpstreamFailed
-from rotator.exchange.answer import Answer, RawStream
+from rotator.exchange.answer import Answer, RawStream, Stream
 from rotator.exchange.native import NativeStream
 from rotator.exchange.plan import Plan, names
-from rotator.exchange.stages import Chain, TransformFailed, Wiring, written
+from rotator.exchange.stages import Chain, TransformFailed, Unfit, written
 from rotator.exchange.tap import Tap, Watch, tell_verdict
+from rotator.exchange.translate import Pair, Task, TranslatedStream, Translation
+from rotator.neutral.codec import Built, Ids
 from rotator.neutral.error import ErrorKind, error_of
-from rotator.neutral.losses import Note
+from rotator.neutral.losses import Ledger, Loss, Note
 from rotator.neutral.redact import Redactor
+from rotator.neutral.request import Request
 from rotator.neutral.usage import Usage
 from rotator.trace.recorder import Recorder
 from rotator.wire.deadline import Deadline
@@ -29,6 +32,8 @@ from rotator.wire.transport import Outgoing, Reply, Transport, failed
 
 #: A stage of ours failed: another key would not help, another target may do without it.
 _TRANSFORM: Final = Verdict("model", "request", "transform_failed", source="transform")
+#: The target cannot say what is asked for: another one may.
+_UNFIT: Final = Verdict("model", "request", "not_expressible", source="transport")
 #: A provider's own ``classify`` failed: a fault, no more is known.
 _UNCLASSIFIED: Final = Verdict("provider", "provider", "unclassified")
 
@@ -40,6 +45,8 @@ class AttemptFailed(Exception):
         super().__init__(str(cause))
         self.cause = cause
         self.verdict = verdict
+        #: Nothing was sent upstream: a stage or a conversion failed before.
+        self.unsent = isinstance(cause, Unfit) or (isinstance(cause, TransformFailed) and cause.unsent)
 
     def told(self) -> UpstreamFailed:
         """The failure as the client gets it: with the time at which the vendor wants to be asked again."""
@@ -48,13 +55,25 @@ class AttemptFailed(Exception):
 
 
 class Asked(NamedTuple):
-    """What a client wants and who it is; the same for every attempt.  ``trace`` is None where tracing is off."""
+    """What a client wants and who it is; the same for every attempt.
+
+    ``trace`` is None where tracing is off, ``parsed`` where nothing is translated.
+    """
 
     call: Call
     envelope: Envelope
     caller: Caller
     session: str | None
     trace: Recorder | None
+    parsed: Parsed | None = None
+
+
+class Parsed(NamedTuple):
+    """The client's request in the neutral model, what parsing it lost, and what its answer's ids are made from."""
+
+    request: Request
+    losses: tuple[Loss, ...]
+    ids: Ids
 
 
 @dataclass(slots=True)
@@ -73,7 +92,9 @@ class Attempt:
     _chain: Chain | None = None
     _notes: list[Note] | None = None
     _tap: Tap | None = None
-    _stream_begun: RawStream | None = None
+    _stream_begun: Stream | None = None
+    _translation: Translation | None = None
+    _ledger: Ledger | None = None
 
     async def open(self, transport: Transport, seconds: float) -> Answer:
         """Send, and wait until there is something to show, at most so long.
@@ -101,16 +122,16 @@ class Attempt:
             raise
 
     def _over(self, cause: UpstreamFailed) -> AttemptFailed:
-        if isinstance(cause, TransformFailed):
+        if isinstance(cause, TransformFailed | Unfit):
             cause.error = self.redactor.error(cause.error)  # the text of whatever a plug-in raised
         elif cause.stage != "answered":  # the transport does not know whose connection it was
             message = cause.error.message.replace("upstream:", f"{self.plan.target.provider}:", 1)
             cause = UpstreamFailed(replace(cause.error, message=message), cause.stage, cause.headers)
         verdict = self._judge(cause)
-        unsent = isinstance(cause, TransformFailed) and cause.unsent
-        self._settle(Outcome("failed", verdict, self._used()), sent=not unsent)
+        failed = AttemptFailed(cause, verdict)
+        self._settle(Outcome("failed", verdict, self._used()), sent=not failed.unsent)
         self._told_stream()
-        return AttemptFailed(cause, verdict)
+        return failed
 
     async def _send(self, transport: Transport) -> Reply:
         outgoing = self._outgoing()
@@ -122,17 +143,46 @@ class Attempt:
         return reply
 
     def _outgoing(self) -> Outgoing:
-        """The request in bytes; on the native lane what the stages make of it."""
+        """The request in bytes; on the other lanes what conversions and stages make of it."""
         plan, call, streaming = self.plan, self.asked.call, self.asked.envelope.streaming
         credential = self.lease.credential
-        if plan.wiring is None:
+        if plan.wiring is None and plan.pair is None:
             return plan.outgoing(call, credential, streaming)
-        self._chain = self._opened(plan.wiring)
-        body, _ = read(call.body)  # the attempt's own: stages may change it in place
-        body["model"] = plan.target.model
-        return plan.outgoing(call, credential, streaming, self._chain.request(body, streaming))
+        ctx = self._context()
+        trace, notes = self.asked.trace, ctx.notes
+        watch = None if trace is None or notes is None else Watch(trace, self.number, notes)
+        headers: Mapping[str, str] = {}
+        if plan.pair is None:
+            body, _ = read(call.body)  # the attempt's own: stages may change it in place
+            body["model"] = plan.target.model
+        else:
+            built = self._translated(plan.pair, ctx, watch)
+            body, headers = built.body, built.headers
+        request = WireRequest(body, headers)
+        if plan.wiring is not None:
+            self._chain = plan.wiring.open(ctx, credential, self.asked.envelope.model, watch)
+            staged = self._chain.request(body, streaming)
+            request = staged._replace(headers={**headers, **staged.headers})
+        return plan.outgoing(call, credential, streaming, request)
 
-    def _opened(self, wiring: Wiring) -> Chain:
+    def _translated(self, pair: Pair, ctx: Context, watch: Watch | None) -> Built:
+        """The request in the upstream's JSON.  Raises Unfit or TransformFailed."""
+        parsed, target = self.asked.parsed, self.plan.target
+        assert parsed is not None
+        self._ledger = ledger = Ledger(ctx.notes)
+        for loss in parsed.losses:
+            ledger.add(loss)
+        request = replace(parsed.request, model=target.model)
+        task = Task(request, parsed.ids, ledger, len(self.asked.call.body), watch)
+        self._translation = Translation(pair, task, ctx)
+        return self._translation.request()
+
+    @property
+    def losses(self) -> Sequence[Loss]:
+        """What the target could not be told so far."""
+        return self._ledger.losses if self._ledger is not None else ()
+
+    def _context(self) -> Context:
         plan, asked, target = self.plan, self.asked, self.plan.target
         ctx = Context(
             target.provider,
@@ -145,9 +195,8 @@ class Attempt:
             asked.caller.id,
             None if asked.trace is None else [],
         )
-        self._notes = notes = ctx.notes
-        watch = None if asked.trace is None or notes is None else Watch(asked.trace, self.number, notes)
-        return wiring.open(ctx, self.lease.credential, asked.envelope.model, watch)
+        self._notes = ctx.notes
+        return ctx
 
     def _told_request(self, trace: Recorder, outgoing: Outgoing) -> None:
         trace.add(
@@ -215,7 +264,11 @@ class Attempt:
         self._told_response(reply, body)
         parsed, meter = self._metered(reply, body)
         if self._chain is not None:
-            body = written(self._chain.response(parsed), "response", self._chain.names)
+            parsed = self._chain.response(parsed)
+        if self._translation is not None:
+            parsed = self._translation.response(parsed, meter.signals.usage)
+        if self._chain is not None or self._translation is not None:
+            body = written(parsed, "response", self._chain.names if self._chain is not None else "")
         self._settle(Outcome("ok", usage=meter.signals.usage))
         return Answer(200, self._headers(reply, "application/json"), body)
 
@@ -232,13 +285,7 @@ class Attempt:
         return parsed, meter
 
     async def _stream(self, reply: Reply) -> Answer:
-        meter, bounds, redact = self.plan.protocol.meter(self.asked.call), self.plan.bounds, self.redactor.error
-        chain = self._chain
-        stream = (
-            RawStream(reply, meter, bounds, redact)
-            if chain is None
-            else NativeStream(reply, meter, bounds, redact, chain)
-        )
+        stream = self._stream_of(reply)
         if self.asked.trace is not None:
             self._told_response(reply)
             stream.tap = self._tap = Tap(self.asked.trace, self.number, self._sent_at, self._notes)
@@ -248,6 +295,17 @@ class Attempt:
             raise await self._not_a_stream(reply, document)
         stream.commit(self._settle, self._judged)
         return Answer(200, self._headers(reply, "text/event-stream"), b"", stream)
+
+    def _stream_of(self, reply: Reply) -> Stream:
+        """The stream of the plan's lane."""
+        meter, bounds, redact = self.plan.protocol.meter(self.asked.call), self.plan.bounds, self.redactor.error
+        chain, translation = self._chain, self._translation
+        if translation is not None:
+            translation.begin()
+            return TranslatedStream(reply, bounds, redact, translation, (chain, meter) if chain is not None else None)
+        if chain is not None:
+            return NativeStream(reply, meter, bounds, redact, chain)
+        return RawStream(reply, meter, bounds, redact)
 
     async def _not_a_stream(self, reply: Reply, begun: bytes) -> UpstreamFailed:
         """JSON where a stream was asked for: mostly an error with status 200 (protocols.md 4.11)."""
@@ -272,6 +330,8 @@ class Attempt:
 
     def _judge(self, cause: UpstreamFailed) -> Verdict:
         """The provider's word on a failure; what never was an answer is marked so, it clears no rejection."""
+        if isinstance(cause, Unfit):
+            return _UNFIT
         if isinstance(cause, TransformFailed):
             return replace(_TRANSFORM, source="transport") if cause.unsent else _TRANSFORM
         status = cause.error.status if cause.stage == "answered" else 0
@@ -289,6 +349,9 @@ class Attempt:
 
     def _settle(self, outcome: Outcome, sent: bool = True) -> None:
         self.lease.settle(outcome)
+        if self.asked.trace is not None and self._ledger is not None and self._ledger.losses:
+            told = [loss._asdict() for loss in self._ledger.losses]
+            self.asked.trace.add("losses", attempt=self.number, losses=told, beyond=self._ledger.beyond)
         if sent:
             self.ended(outcome, self.status)
 

@@ -11,7 +11,7 @@ from rotator.contracts import JsonFrame, Meter
 from rotator.errors import UpstreamFailed
 from rotator.exchange.answer import Bounds, RawStream, Redact
 from rotator.exchange.stages import Chain, written
-from rotator.neutral.error import ErrorKind, error_of
+from rotator.neutral.error import bad_event
 from rotator.wire.jsontext import NotJson, read
 from rotator.wire.sse import frames, pieces, write_frame
 from rotator.wire.transport import Reply
@@ -33,7 +33,7 @@ class NativeStream(RawStream):
         try:
             for piece, _, _ in pieces(block):
                 if chain.wraps:
-                    piece = _unwrapped(piece, chain)
+                    piece = unwrapped(piece, chain)
                 if not self._meter.feed(piece):
                     break
                 if signals.ended:
@@ -50,7 +50,7 @@ class NativeStream(RawStream):
         return b"".join(_written(frame, self._chain) for frame in self._chain.end())
 
 
-def _unwrapped(piece: bytes, chain: Chain) -> bytes:
+def unwrapped(piece: bytes, chain: Chain) -> bytes:
     """A frame in the protocol's own form; what is no JSON object stays as it is."""
     whole = []
     for frame in frames(piece):
@@ -68,8 +68,7 @@ def _shaped(piece: bytes, chain: Chain) -> list[bytes]:
     for frame in frames(piece):
         data = _object(frame.data)
         if data is None and frame.data[:1] == b"{":
-            message = "upstream: an event of the stream is not JSON"
-            raise UpstreamFailed(error_of(ErrorKind.BAD_GATEWAY, message, code="bad_event"), "answered")
+            raise UpstreamFailed(bad_event(), "answered")
         if data is None:
             return [write_frame(frame.data, frame.event)]
         return [_written(one, chain) for one in chain.event(JsonFrame(frame.event, data))]

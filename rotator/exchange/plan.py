@@ -23,7 +23,8 @@ from rotator.contracts import (
 from rotator.errors import Refused
 from rotator.exchange.answer import Bounds
 from rotator.exchange.record import Way
-from rotator.exchange.stages import Wiring, written
+from rotator.exchange.stages import Skipping, Wiring, written
+from rotator.exchange.translate import Pair
 from rotator.neutral.error import ErrorKind, error_of
 from rotator.neutral.secret import Secret
 from rotator.wire.splice import splice_model
@@ -39,6 +40,8 @@ _OWN_HEADERS: Final = (
 
 
 REQUIRE_HEADER: Final = "x-rotator-require"
+#: The code of a refusal where nothing can stand between two protocols.
+UNTRANSLATED: Final = "protocols_differ"
 
 
 class HeaderPass:
@@ -74,14 +77,18 @@ class Plan:
     target: Target
     provider: Provider
     profile: Profile
+    #: The upstream's, and the client's.
     protocol: ProtocolAdapter
+    client: ProtocolAdapter
     request_pass: HeaderPass
     reply_pass: HeaderPass
     proxy: Secret | None
     way: Way
     bounds: Bounds
-    #: The stages of the native lane; None on the raw one.
+    #: The wire stages; None where there are none.
     wiring: Wiring | None
+    #: What the translate lane needs; None on the others.
+    pair: Pair | None
     #: What closes the raw lane, in words.
     blockers: tuple[str, ...]
     _base: dict[str, str]
@@ -124,6 +131,7 @@ class Premises:
 
     providers: Mapping[str, Provider]
     adapters: Mapping[str, Sequence[Adapter]]
+    protocols: Mapping[str, ProtocolAdapter]
     proxies: Mapping[str, Secret]
     limits: Limits
     timeouts: Timeouts
@@ -142,44 +150,83 @@ class Premises:
 
 
 def make_plan(operation: Operation, protocol: ProtocolAdapter, target: Target, premises: Premises) -> Plan:
-    """The plan for a target.  Raises Refused where the two sides speak different protocols: nothing translates yet."""
+    """The plan for a target.  Raises Refused where the protocols differ and cannot be translated."""
     provider = premises.providers[target.provider]
     profile = provider.profiles[target.profile]
-    if profile.protocol != protocol.name:
-        message = (
-            f"model: {target.provider}/{target.model} is served over {profile.protocol!r} and this request came over "
-            f"{protocol.name!r}; this version relays between equal protocols only"
-        )
-        code = "protocols_differ"
-        raise Refused(error_of(ErrorKind.BAD_REQUEST, message, code=code, param="model", should_retry=False))
-    adapters = [one for one in premises.adapters[provider.name] if not one.protocols or protocol.name in one.protocols]
-    blockers = _blockers(provider, protocol, adapters)
-    lane: Lane = "native" if blockers else "raw"
-    wiring = _wiring(provider, protocol, adapters, premises) if blockers else None
+    upstream = premises.protocols[profile.protocol]
+    named = premises.adapters[provider.name]
+    wire = [one for one in named if one.form == "wire" and (not one.protocols or upstream.name in one.protocols)]
+    pair = _pair(operation, protocol, target, premises)
+    same = upstream.name == protocol.name
+    blockers = _blockers(provider, upstream, wire)
+    if pair is not None:
+        blockers = _pair_blockers(protocol, upstream, pair) + blockers
+    lane: Lane = "translate" if pair is not None else "native" if blockers else "raw"
+    staged = bool(wire) or provider.wraps if pair is not None else bool(blockers)
     return Plan(
         lane,
         operation,
         target,
         provider,
         profile,
+        upstream,
         protocol,
-        HeaderPass(protocol.request_headers),
-        HeaderPass(protocol.reply_headers),
+        HeaderPass(upstream.request_headers if same else ()),
+        HeaderPass(upstream.reply_headers if same else ()),
         premises.proxies.get(provider.name),
         _way(lane, target),
         premises.bounds(provider),
-        wiring,
+        _wiring(provider, upstream, wire, premises, lane) if staged else None,
+        pair,
         blockers,
-        {**dict(_OWN_HEADERS), **dict(protocol.default_headers)},
+        {**dict(_OWN_HEADERS), **dict(upstream.default_headers)},
         {},
     )
 
 
+def _pair(operation: Operation, client: ProtocolAdapter, target: Target, premises: Premises) -> Pair | None:
+    """The codecs of a translation, None where none is needed.
+
+    An operation that equal protocols do not translate (counting tokens) goes without neutral adapters.
+    """
+    provider = premises.providers[target.provider]
+    profile = provider.profiles[target.profile]
+    upstream = premises.protocols[profile.protocol]
+    neutral = tuple(one for one in premises.adapters[provider.name] if one.form == "neutral")
+    same = upstream.name == client.name
+    if same and not neutral and provider.handling.lane != "translate":
+        return None
+    ours, theirs = client.codecs.get(operation), upstream.codecs.get(operation)
+    if ours is None or theirs is None:
+        if same:
+            return None
+        raise _untranslated(operation, client, upstream, provider)
+    theirs = theirs.with_dialect(profile.dialect) if profile.dialect else theirs
+    skipping = Skipping(provider.name, premises.told) if provider.handling.skip_failing else None
+    return Pair(ours, theirs, client.name, upstream.name, neutral, skipping)
+
+
+def _untranslated(
+    operation: Operation, client: ProtocolAdapter, upstream: ProtocolAdapter, provider: Provider
+) -> Refused:
+    """Nothing stands between these two protocols for this operation."""
+    what = operation.replace("_", " ")
+    message = f"model: {provider.name} speaks {upstream.name!r}, which has no {what!r} for a client of {client.name!r}"
+    return Refused(error_of(ErrorKind.BAD_REQUEST, message, code=UNTRANSLATED, param="model", should_retry=False))
+
+
+def _pair_blockers(client: ProtocolAdapter, upstream: ProtocolAdapter, pair: Pair) -> tuple[str, ...]:
+    """Why the translate lane, in words."""
+    differ = () if client.name == upstream.name else (f"it speaks {upstream.name}, not {client.name}",)
+    return (*differ, *(f"adapter {one.name}" for one in pair.adapters))
+
+
 def _wiring(
-    provider: Provider, protocol: ProtocolAdapter, adapters: Sequence[Adapter], premises: Premises
+    provider: Provider, protocol: ProtocolAdapter, adapters: Sequence[Adapter], premises: Premises, lane: Lane
 ) -> Wiring:
+    """The wire stages.  A translation asks for usage by itself."""
     handling = provider.handling
-    ask_usage = handling.exact_metering and protocol.usage_on_request
+    ask_usage = lane == "native" and handling.exact_metering and protocol.usage_on_request
     names = ", ".join(f"adapter {one.name}" for one in adapters) or ("provider" if provider.wraps else "")
     return Wiring(provider, protocol, adapters, ask_usage, handling.skip_failing, names, premises.told)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rotator.neutral.losses import Loss
 from rotator.neutral.usage import Usage
 from rotator.trace.recorder import Recorder
 
@@ -23,7 +25,7 @@ class RequestRecord:
     """Filled while the request goes its way.  ``started`` is monotonic, ``at`` unix seconds.
 
     ``attempts`` counts every call sent upstream; ``trace`` is None where tracing is off. ``note`` says in a few words
-    why it did not end well.
+    why it did not end well, ``losses`` what the target could not be told.
     """
 
     request_id: str
@@ -39,4 +41,5 @@ class RequestRecord:
     attempts: int = 0
     usage: Usage | None = None
     note: str = ""
+    losses: Sequence[Loss] = ()
     trace: Recorder | None = None

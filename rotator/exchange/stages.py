@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, Protocol
 
 from rotator.contracts import Adapter, Context, Credential, JsonFrame, ProtocolAdapter, Provider, WireRequest
-from rotator.errors import UpstreamFailed
-from rotator.neutral.error import ErrorKind, error_of
-from rotator.upstream.adapter import WireAdapter
+from rotator.errors import Refused, UpstreamFailed
+from rotator.neutral.error import ErrorKind, NeutralError, error_of
+from rotator.upstream.adapter import NeutralAdapter, WireAdapter
 from rotator.wire.jsontext import dumps
 
 #: unwrap: an event's JSON on its way to the meter.
@@ -42,6 +42,13 @@ class TransformFailed(UpstreamFailed):
         message = f"{stage} failed on the {where} ({_said(cause)})"
         super().__init__(error_of(ErrorKind.SERVER, message, code="transform_failed", should_retry=False), "sent")
         self.unsent = direction == "request"
+
+
+class Unfit(UpstreamFailed):
+    """The target cannot say what the client asks for; nothing was sent.  Another target may."""
+
+    def __init__(self, error: NeutralError) -> None:
+        super().__init__(error, "connect")
 
 
 def _said(cause: BaseException) -> str:
@@ -74,7 +81,7 @@ class Watcher(Protocol):
 def implements(kind: type, method: str) -> bool:
     """Whether an adapter's class has a method of its own: what is inherited from the base changes nothing."""
     own = getattr(kind, method, None)
-    return own is not None and own is not getattr(WireAdapter, method)
+    return own is not None and own not in (getattr(WireAdapter, method), getattr(NeutralAdapter, method))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,23 +102,43 @@ class Wiring:
 
     def open(self, ctx: Context, credential: Credential, public_model: str, watcher: Watcher | None) -> Chain:
         """The stages of one attempt.  Raises TransformFailed."""
-        opened: list[tuple[str, Any]] = []
-        for adapter in self.adapters:
-            try:
-                opened.append((f"adapter {adapter.name}", adapter.open(ctx)))
-            except (Exception, SystemExit) as error:
-                failed = TransformFailed(f"adapter {adapter.name}", "request", error)
-                if not self.skip_failing:
-                    raise failed from error
-                self.pass_by(f"adapter {adapter.name}", failed)
+        opened = opened_adapters(self.adapters, ctx, self.skipping())
         return Chain(self, opened, ctx, credential, public_model, watcher)
 
+    def skipping(self) -> Skipping | None:
+        """Who is told of stages that fail and are passed by; None where they fail their attempt."""
+        return Skipping(self.provider.name, self.told) if self.skip_failing else None
+
+
+class Skipping(NamedTuple):
+    """Stages of a provider that fail are passed by; ``told`` holds those of which the log has said so."""
+
+    provider: str
+    told: set[tuple[str, str]]
+
     def pass_by(self, stage: str, failed: TransformFailed) -> None:
-        """Say once that a stage fails and is skipped, as the operator wants it."""
-        place = (self.provider.name, stage)
+        """Say it once, as the operator wants it."""
+        place = (self.provider, stage)
         if place not in self.told:
             self.told.add(place)
-            log.warning("provider %s, on_error: skip: %s", self.provider.name, failed)
+            log.warning("provider %s, on_error: skip: %s", self.provider, failed)
+
+
+def opened_adapters(
+    adapters: Iterable[Adapter], ctx: Context, skipping: Skipping | None
+) -> list[tuple[str, Any]]:
+    """The adapters' objects for one attempt, under their names as stages.  Raises TransformFailed."""
+    opened: list[tuple[str, Any]] = []
+    for adapter in adapters:
+        name = f"adapter {adapter.name}"
+        try:
+            opened.append((name, adapter.open(ctx)))
+        except (Exception, SystemExit) as error:
+            failed = TransformFailed(name, "request", error)
+            if skipping is None:
+                raise failed from error
+            skipping.pass_by(name, failed)
+    return opened
 
 
 class Chain:
@@ -127,10 +154,10 @@ class Chain:
         watcher: Watcher | None,
     ) -> None:
         self._wiring = wiring
-        self._skip = wiring.skip_failing
+        self._skipping = wiring.skipping()
         self._usage_added = False
         self._public_model = public_model
-        self._watch = _plain if watcher is None else watcher.wrapped
+        self._watch = unwatched if watcher is None else watcher.wrapped
         self._request = self._stages("request", "on_request", opened)
         provider = wiring.provider
         self.wraps = provider.wraps
@@ -144,7 +171,7 @@ class Chain:
         self._event = self._stages("event", "on_event", back)
         # An adapter's last frames pass those behind it.
         self._end = [
-            (self._stage(name, "end", _last_of(one)), self._stages("event", "on_event", back[place + 1 :]))
+            (self._stage(name, "end", last_of(one)), self._stages("event", "on_event", back[place + 1 :]))
             for place, (name, one) in enumerate(back)
             if implements(type(one), "on_end")
         ]
@@ -168,17 +195,17 @@ class Chain:
         request = WireRequest(body, {})
         if not self.wraps:
             return request
-        finalised = _call(self._finalise, request)
+        finalised = called(self._finalise, request)
         if not isinstance(finalised, WireRequest) or not isinstance(finalised.body, dict):
-            raise _wrong(self._finalise, "a WireRequest with a JSON object", finalised)
+            raise wrong(self._finalise, "a WireRequest with a JSON object", finalised)
         for text in (finalised.query, *chain.from_iterable(finalised.headers.items())):
             if not isinstance(text, str) or not text.isprintable():
-                raise _wrong(self._finalise, "headers and a query of printable text", text)
+                raise wrong(self._finalise, "headers and a query of printable text", text)
         return finalised
 
     def unwrapped(self, data: Any, *, event: bool = False) -> Any:
         """An answer, or one event of a stream, in the protocol's own JSON: what the meter reads."""
-        return _call(self._unwrap_event if event else self._unwrap, data) if self.wraps else data
+        return called(self._unwrap_event if event else self._unwrap, data) if self.wraps else data
 
     def response(self, body: Any) -> Any:
         """A whole answer, unwrapped before, as the client gets it."""
@@ -224,7 +251,7 @@ class Chain:
 
     def _run(self, stage: Stage, value: Any) -> Any:
         """A stage's result; where failing ones are skipped, what went in goes on as it was."""
-        if not self._skip:
+        if self._skipping is None:
             return _checked(stage, value)
         before = copy.deepcopy(value)
         try:
@@ -233,25 +260,25 @@ class Chain:
                 written(one.data if isinstance(one, JsonFrame) else one, stage.direction, stage.name)
             return result
         except TransformFailed as failed:
-            self._wiring.pass_by(stage.name, failed)
+            self._skipping.pass_by(stage.name, failed)
             if stage.direction == "event":
                 return [before]
             return [] if stage.direction == "end" else before
 
 
-def _last_of(adapter: Any) -> Callable[[Any], Any]:
+def last_of(adapter: Any) -> Callable[[Any], Any]:
     """``on_end`` as a stage, which takes one value."""
     return lambda nothing: adapter.on_end()
 
 
 def _checked(stage: Stage, value: Any) -> Any:
     """An adapter's result: a JSON object, or a list of frames."""
-    result = _call(stage, value)
+    result = called(stage, value)
     if stage.direction in ("request", "response"):
         if not isinstance(result, dict):
-            raise _wrong(stage, "a JSON object", result)
+            raise wrong(stage, "a JSON object", result)
     elif not isinstance(result, list) or not all(map(_is_frame, result)):
-        raise _wrong(stage, "frames", result)
+        raise wrong(stage, "frames", result)
     return result
 
 
@@ -259,7 +286,19 @@ def _is_frame(one: Any) -> bool:
     return isinstance(one, JsonFrame) and isinstance(one.event, str | None)
 
 
-def _call(stage: Stage, value: Any) -> Any:
+def converted(stage: Stage, value: Any) -> Any:
+    """A conversion's result.  Raises Unfit where it refuses, UpstreamFailed as it does, else TransformFailed."""
+    try:
+        return stage.call(value)
+    except UpstreamFailed:
+        raise
+    except Refused as refused:
+        raise Unfit(refused.error) from refused
+    except (Exception, SystemExit) as error:
+        raise TransformFailed(stage.name, stage.direction, error) from error
+
+
+def called(stage: Stage, value: Any) -> Any:
     """The border of a transform: whatever it raises fails its attempt under its name."""
     try:
         result = stage.call(value)
@@ -289,10 +328,10 @@ def _endless(value: Any) -> bool:
     return isinstance(value, list | tuple) and any(map(_endless, value))
 
 
-def _plain(stage: Stage) -> Stage:
+def unwatched(stage: Stage) -> Stage:
     """Nobody watches: the bare call."""
     return stage
 
 
-def _wrong(stage: Stage, wanted: str, result: Any) -> TransformFailed:
+def wrong(stage: Stage, wanted: str, result: Any) -> TransformFailed:
     return TransformFailed(stage.name, stage.direction, TypeError(f"gave {type(result).__name__}, not {wanted}"))

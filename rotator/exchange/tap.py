@@ -8,7 +8,9 @@ from typing import Any
 from rotator.contracts import JsonFrame, Verdict, WireRequest
 from rotator.errors import UpstreamFailed
 from rotator.exchange.stages import Stage
+from rotator.neutral.codec import Built
 from rotator.neutral.losses import Note
+from rotator.neutral.plain import plain
 from rotator.trace.recorder import Recorder
 from rotator.wire.jsontext import dumps
 
@@ -36,7 +38,8 @@ class Watch:
                 self._tell(stage, None, {"failed": type(error).__name__})
                 raise
             after = _text(result)
-            fits = isinstance(result, dict | WireRequest) or stage.direction not in ("request", "response")
+            whole = stage.direction in ("request", "response")
+            fits = not whole or stage.form == "neutral" or isinstance(result, dict | WireRequest)
             facts = {"changed": before != after} if fits else {"failed": f"gave {type(result).__name__}"}
             self._tell(stage, after if fits and before != after else None, facts)
             return result
@@ -163,7 +166,7 @@ def _as_given(stage: Stage, value: Any) -> Any:
 
 
 def _text(value: Any) -> bytes:
-    """A JSON object, a request, a frame or frames as JSON text, to compare and to keep; b"" where it is no JSON."""
+    """A JSON object, a request, a frame or frames, or neutral data as JSON text; b"" where it is none."""
     try:
         return dumps(_plain(value))
     except (TypeError, ValueError, RecursionError):
@@ -175,6 +178,6 @@ def _plain(value: Any) -> Any:
         return value.body
     if isinstance(value, JsonFrame):
         return {"event": value.event, "data": value.data}
-    if isinstance(value, tuple | list):
-        return [_plain(one) for one in value]
-    return value
+    if isinstance(value, Built):
+        return value.body
+    return plain(value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, field, replace
 from random import Random
 from typing import Final
@@ -13,16 +13,22 @@ from rotator.credentials.pool import Lease, Pool
 from rotator.credentials.sessions import identify
 from rotator.errors import NoCredential, Refused, UpstreamFailed
 from rotator.exchange.answer import Answer
-from rotator.exchange.attempt import Asked, Attempt, AttemptFailed
-from rotator.exchange.plan import Plan, required_lane
+from rotator.exchange.attempt import Asked, Attempt, AttemptFailed, Parsed
+from rotator.exchange.plan import UNTRANSLATED, Plan, required_lane
 from rotator.exchange.record import RequestRecord
-from rotator.exchange.stages import TransformFailed
-from rotator.exchange.tap import tell_verdict
+from rotator.exchange.stages import Stage
+from rotator.exchange.tap import Watch, tell_verdict
+from rotator.exchange.translate import Pair
 from rotator.hookspecs import AttemptSeen
+from rotator.neutral.codec import Ids
 from rotator.neutral.error import ErrorKind, NeutralError, error_of
+from rotator.neutral.losses import Ledger, Loss
+from rotator.neutral.response import Response
+from rotator.neutral.usage import estimated
 from rotator.plugins import tell
 from rotator.routing.decide import Action, counts, decide
 from rotator.trace.recorder import Recorder
+from rotator.wire.jsontext import dumps, needs_exact, read
 from rotator.wire.transport import Transport
 from rotator.world import World
 
@@ -40,6 +46,8 @@ class Means:
     transport: Transport
     clock: Clock
     rng: Random = field(default_factory=Random)
+    #: Asks vendors for their models, so that the router knows names that nobody declared.
+    learn: Callable[[World], Awaitable[object]] | None = None
 
 
 @dataclass(slots=True)
@@ -69,10 +77,11 @@ class Trip:
         self.counted = 0
         self.number = 0
         self.waited = False
+        self.parsed: Parsed | None = None
 
     async def open(self, protocol: ProtocolAdapter, envelope: Envelope) -> Answer:
         """The first answer worth showing.  Raises Refused with what the client is to be told."""
-        targets = self.world.router.resolve(envelope.model, protocol.name)
+        targets = await self._targets(envelope.model, protocol.name)
         self.deadline = self.means.clock.monotonic() + self.world.timeouts.global_seconds
         error: NeutralError | None = None
         tried, most = 0, self.world.retry.max_targets
@@ -86,18 +95,59 @@ class Trip:
                 error = error or unfit.error
                 continue
             tried += 1
+            if plan.pair is not None and self.parsed is None:
+                self.parsed = self._parsed(plan.pair, envelope)
             try:
                 left = min(len(targets) - place, most - tried)
                 return await self._credentials(plan, envelope, Progress(targets_left=left))
             except (UpstreamFailed, NoCredential) as failed:
                 error = failed.error
+        if error is not None and error.code == UNTRANSLATED and self.call.operation == "count_tokens":
+            return self._estimate(protocol, envelope)
         raise Refused(error or error_of(ErrorKind.NOT_FOUND, f"model {envelope.model!r} leads nowhere"))
+
+    def _estimate(self, protocol: ProtocolAdapter, envelope: Envelope) -> Answer:
+        """A count for a client whose upstream cannot count: told as a loss, never in the body (P200)."""
+        ledger, codec = Ledger(), protocol.codecs["count_tokens"]
+        request = codec.parse(self.call.json, envelope.model, False, ledger)
+        usage = estimated(len(self.call.body), 0)
+        ids = Ids(self.record.request_id, int(self.record.at), envelope.model)
+        body = codec.build_response(Response(protocol.name, "", envelope.model, (), usage), request, ids, ledger)
+        self.record.losses = (Loss("count.estimated", detail="the upstream cannot count; four bytes a token"),)
+        return Answer(200, [(b"content-type", b"application/json")], dumps(body))
+
+    async def _targets(self, model: str, protocol: str) -> tuple[Target, ...]:
+        """Where a name leads; vendors are asked for their models before one is called unknown."""
+        router = self.world.router
+        try:
+            return router.resolve(model, protocol)
+        except Refused as unknown:
+            if unknown.error.kind is not ErrorKind.NOT_FOUND or self.means.learn is None or not router.is_bare(model):
+                raise
+        await self.means.learn(self.world)
+        return router.resolve(model, protocol)
+
+    def _parsed(self, pair: Pair, envelope: Envelope) -> Parsed:
+        """The request in the neutral model, once for all attempts.  Raises Refused naming the field."""
+        call, record, trace = self.call, self.record, self.trace
+        ledger = Ledger(None if trace is None else [])
+        body = read(call.body)[0] if needs_exact(call.body) else call.json
+        parse = Stage(
+            f"parse {pair.client_name}",
+            "neutral",
+            "request",
+            lambda json: pair.client.parse(json, envelope.model, envelope.streaming, ledger),
+        )
+        if trace is not None and ledger.notes is not None:
+            parse = Watch(trace, 0, ledger.notes).wrapped(parse)
+        ids = Ids(record.request_id, int(record.at), envelope.model)
+        return Parsed(parse.call(body), tuple(ledger.losses), ids)
 
     async def _credentials(self, plan: Plan, envelope: Envelope, progress: Progress) -> Answer:
         """Attempt after attempt with the keys that the pool grants, until one answers or none is left."""
         retry = self.world.retry
         session = self._session(plan)
-        asked = Asked(self.call, envelope, self.caller, session, self.trace)
+        asked = Asked(self.call, envelope, self.caller, session, self.trace, self.parsed if plan.pair else None)
         pin = self.call.headers.get(PIN_HEADER)
         if pin is not None:
             self._check_pin(plan, pin)
@@ -118,10 +168,12 @@ class Trip:
             ended = self._observer(plan.target, lease.credential.id)
             attempt = Attempt(plan, asked, lease, self.world.limits, self.world.redactor, ended, self.number)
             try:
-                return await attempt.open(self.means.transport, self._left(envelope.streaming))
+                answer = await attempt.open(self.means.transport, self._left(envelope.streaming))
+                self.record.losses = attempt.losses
+                return answer
             except AttemptFailed as failed:
-                if isinstance(failed.cause, TransformFailed) and failed.cause.unsent:
-                    self.record.attempts -= 1  # nothing was sent upstream
+                if failed.unsent:
+                    self.record.attempts -= 1
                 progress.last = failed
                 progress.tried.add(lease.credential.id)
                 if counts(failed.verdict):
@@ -190,7 +242,7 @@ class Trip:
         if len(self.world.credentials.get(plan.target.provider, ())) < 2:
             return None
         trusted = self.world.settings.get(Sessions).trusted_fields
-        return identify(self.caller, self.call.headers, lambda: plan.protocol.session_hints(self.call), trusted)
+        return identify(self.caller, self.call.headers, lambda: plan.client.session_hints(self.call), trusted)
 
     def _check_pin(self, plan: Plan, pin: str) -> None:
         known = [one.label for one in self.world.credentials.get(plan.target.provider, ())]

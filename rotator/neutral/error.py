@@ -103,6 +103,11 @@ class NeutralError:
     request_id: str | None = None
 
 
+def bad_event() -> NeutralError:
+    """An event that is no JSON object: official SDKs raise a decoder's error on it.  Source: faults.md 1, "toxic"."""
+    return error_of(ErrorKind.BAD_GATEWAY, "upstream: an event of the stream is not JSON", code="bad_event")
+
+
 def error_of(
     kind: ErrorKind,
     message: str,

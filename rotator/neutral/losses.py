@@ -46,7 +46,10 @@ class Ledger:
 
     def lose(self, code: str, at: Path = (), detail: str = "") -> None:
         """Something at a place of the client's request (or of an answer) is not told on."""
-        loss = Loss(code, written_path(at), detail)
+        self.add(Loss(code, written_path(at), detail))
+
+    def add(self, loss: Loss) -> None:
+        """A loss that was found before."""
         if loss in self._seen:
             return
         if len(self.losses) >= LOSSES_LIMIT:

@@ -28,7 +28,8 @@ def wrapped_input(text: str) -> str:
 def unwrapped_input(arguments: str) -> str:
     """The input in such arguments; what a model wrote instead of them stays as it is."""
     try:
-        value: Any = loads(arguments.encode("utf-8", "surrogatepass"))
+        # Halves of a character, as pieces may cut it, become the escapes that JSON has for them.
+        value: Any = loads(arguments.encode("utf-8", "backslashreplace"))
     except NotJson:
         return arguments
     found = value.get(INPUT) if isinstance(value, dict) else None
@@ -36,13 +37,16 @@ def unwrapped_input(arguments: str) -> str:
 
 
 def restored_call(call: ToolCall, names: Mapping[str, ToolName]) -> ToolCall:
-    """A call as one of the client's own tools; an unknown name stays (protocols.md 6.4)."""
+    """A call as one of the client's own tools; an unknown name stays (protocols.md 6.4).
+
+    Calls of tools that a vendor defined are named by their wire type, which is nobody's to choose.
+    """
     own = names.get(call.name)
-    if own is None:
+    if own is None or call.kind == "builtin":
         return call
-    custom = own.kind == "custom" and call.kind == "function"
-    arguments = unwrapped_input(call.arguments) if custom else call.arguments
-    return replace(call, name=own.name, kind=own.kind, namespace=own.namespace, arguments=arguments)
+    if own.kind == "custom" and call.kind == "function":
+        call = replace(call, kind="custom", arguments=unwrapped_input(call.arguments))
+    return replace(call, name=own.name, namespace=own.namespace)
 
 
 def restored(response: Response, names: Mapping[str, ToolName]) -> Response:
@@ -70,9 +74,9 @@ class Restoring:
         for event in events:
             match event:
                 case BlockStart(block, ToolCall() as call):
-                    own = restored_call(replace(call, arguments=""), self._names)
+                    own = restored_call(call, self._names)
                     if own.kind != call.kind:
-                        self._held[block] = [call.arguments]
+                        self._held[block] = []
                     shown.append(event._replace(part=own))
                 case ArgumentsDelta(block, text) if block in self._held:
                     self._held[block].append(text)

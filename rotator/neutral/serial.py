@@ -11,14 +11,17 @@ from rotator.neutral.events import BlockEnd, BlockStart, End, Event, Finished
 
 
 class Serial:
-    """Lets one block of each candidate through at a time; what comes for others waits until it ends."""
+    """Lets one block of each candidate through at a time, in the order of their starts; what comes for others waits.
 
-    __slots__ = ("_candidate", "_open", "_waiting")
+    What waits when an error ends the stream is never told: the block before it is not whole, and must not look so.
+    """
+
+    __slots__ = ("_candidate", "_open", "waiting")
 
     def __init__(self) -> None:
         self._candidate: dict[int, int] = {}  # block -> candidate, of blocks that have not ended here
         self._open: dict[int, int] = {}  # candidate -> the block that is let through
-        self._waiting: dict[int, list[Event]] = {}  # block -> its events, in the order of the blocks' starts
+        self.waiting: dict[int, list[Event]] = {}  # block -> its events, in the order of the blocks' starts
 
     def order(self, events: Iterable[Event]) -> list[Event]:
         """The events that may be written now."""
@@ -33,13 +36,13 @@ class Serial:
             assert isinstance(event, BlockStart)
             self._candidate[event.block] = event.candidate
             if event.candidate in self._open:
-                self._waiting[event.block] = [event]
+                self.waiting[event.block] = [event]
                 return
             self._open[event.candidate] = event.block
         elif kind is Finished or kind is End:
             self._let_all(event.candidate if isinstance(event, Finished) else None, shown)
-        elif self._waiting and (block := getattr(event, "block", None)) in self._waiting:
-            self._waiting[block].append(event)
+        elif self.waiting and (block := getattr(event, "block", None)) in self.waiting:
+            self.waiting[block].append(event)
             return
         shown.append(event)
         if kind is BlockEnd:
@@ -48,13 +51,15 @@ class Serial:
 
     def _ended(self, block: int, shown: list[Event]) -> None:
         """The next block that waits may come, and whole ones behind it too."""
-        candidate = self._candidate.pop(block, 0)
+        candidate = self._candidate.pop(block, None)
+        if candidate is None:  # an adapter left out how it began
+            return
         self._open.pop(candidate, None)
-        for following in list(self._waiting):
+        for following in list(self.waiting):
             if self._candidate[following] != candidate:
                 continue
             self._open[candidate] = following
-            held = self._waiting.pop(following)
+            held = self.waiting.pop(following)
             shown += held
             if type(held[-1]) is not BlockEnd:
                 return
@@ -62,11 +67,14 @@ class Serial:
             self._open.pop(candidate)
 
     def _let_all(self, candidate: int | None, shown: list[Event]) -> None:
-        """The end is near: whatever still waits is told, one block after the other, and closed."""
+        """The end is near: whatever still waits is told, one block after the other, and closed.
+
+        Nothing does where the laws are kept; a vendor without finish reasons leaves its last blocks open.
+        """
         for block in list(self._candidate):
             if candidate is not None and self._candidate[block] != candidate:
                 continue
-            held = self._waiting.pop(block, [])
+            held = self.waiting.pop(block, [])
             if not held or type(held[-1]) is not BlockEnd:
                 held.append(BlockEnd(block))
             shown += held

@@ -42,9 +42,16 @@ class Router:
         self._routes = tuple(routes)
         self._known: dict[tuple[str, str], tuple[Target, ...]] = {}
         self._listed: dict[str, list[str]] = {}
-        for name in sorted(self._usable):
-            for model in providers[name].listed:
-                self._listed.setdefault(model, []).append(name)
+        self.learn({name: providers[name].listed for name in self._usable})
+
+    def learn(self, lists: Mapping[str, Collection[str]]) -> None:
+        """Models by the name of the provider that has them: declared ones, and what vendors' lists add."""
+        for name in sorted(self._usable & lists.keys()):
+            for model in lists[name]:
+                owners = self._listed.setdefault(model, [])
+                if name not in owners:
+                    owners.append(name)
+        self._known.clear()
 
     def resolve(self, model: str, protocol: str) -> tuple[Target, ...]:
         """Ordered targets for a name; ``protocol`` is the client's, whose profile is preferred.
@@ -58,6 +65,11 @@ class Router:
                 self._known.clear()  # names come from clients; the memory must not grow with them
             self._known[model, protocol] = known
         return known
+
+    def is_bare(self, model: str) -> bool:
+        """Whether a name begins with no provider of ours."""
+        head, slash, rest = model.partition("/")
+        return not (slash and rest and head.partition(":")[0].lower() in self._providers)
 
     def _resolved(self, model: str, protocol: str) -> tuple[Target, ...]:
         if not MODEL_NAME.match(model) or ".." in model:

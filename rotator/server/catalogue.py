@@ -36,20 +36,28 @@ class Catalogue:
         self._runtime = runtime
         self._known: dict[tuple[str, str], _Known] = {}
         self._asking = asyncio.Lock()
+        self._taught = -1
 
     async def models(self, world: World) -> list[ListedModel]:
         """Every model of every provider that has a key, as ``provider/model``, sorted."""
+        lists = await self.learn(world)
+        return [ListedModel(f"{name}/{model}", name) for name, models in lists.items() for model in sorted(models)]
+
+    async def learn(self, world: World) -> dict[str, set[str]]:
+        """The models of each provider that has a key; the generation's router knows them from now on."""
         async with self._asking:
-            await self._discover(world)
-        found = []
+            asked = await self._discover(world)
+        lists: dict[str, set[str]] = {}
         for name in sorted(world.credentials):
             provider = world.providers[name]
             known = self._known.get(_place(provider))
-            names = dict.fromkeys((*provider.listed, *(known.models if known else ())))
-            found += [ListedModel(f"{name}/{model}", name) for model in sorted(names)]
-        return found
+            lists[name] = {*provider.listed, *(known.models if known else ())}
+        if asked or world.generation != self._taught:
+            world.router.learn(lists)
+            self._taught = world.generation
+        return lists
 
-    async def _discover(self, world: World) -> None:
+    async def _discover(self, world: World) -> bool:
         now = self._clock.monotonic()
         stale = [
             (world.providers[name], keys[0])
@@ -57,10 +65,11 @@ class Catalogue:
             if keys and ((known := self._known.get(_place(world.providers[name]))) is None or known.until <= now)
         ]
         if not stale:
-            return
+            return False
         async with asyncio.TaskGroup() as group:
             for provider, credential in stale:
                 group.create_task(self._ask(provider, credential))
+        return True
 
     async def _ask(self, provider: Provider, credential: Credential) -> None:
         place = _place(provider)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
 from rotator.contracts import ProtocolAdapter
 from rotator.exchange.record import RequestRecord
 from rotator.neutral.error import NeutralError
+from rotator.neutral.losses import Loss
 from rotator.server.tracing import tell_answer
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -17,6 +19,9 @@ HeaderList = list[tuple[bytes, bytes]]
 
 #: Answers belong to one caller; no cache in between may keep them (faults.md 2 row 16).
 PRIVATE: Final = [(b"cache-control", b"no-store"), (b"vary", b"authorization")]
+#: Clients and proxies in between accept headers of 8 KiB in all.
+WARNINGS_BYTES: Final = 2_048
+WARNING_CHARACTERS: Final = 200
 #: No proxy in between may collect a stream's events.  Source: protocols.md 4.1.
 STREAMED: Final = [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
 
@@ -29,7 +34,26 @@ def told(record: RequestRecord) -> HeaderList:
         headers.append((b"x-rotator-attempts", b"%d" % record.attempts))
     if record.way is not None:
         headers += record.way.headers
+    if record.losses:
+        headers.append((b"x-rotator-warnings", warnings_of(record.losses)))
     return headers
+
+
+def warnings_of(losses: Sequence[Loss]) -> bytes:
+    """Losses as a JSON list in ASCII, as many as fit; a last entry ``more`` counts the others.
+
+    Paths hold names that the client chose; escaped, they can stand in a header.
+    """
+    told: list[dict[str, str]] = []
+    size = 0
+    for place, loss in enumerate(losses):
+        entry = {name: value[:WARNING_CHARACTERS] for name, value in loss._asdict().items() if value}
+        size += len(json.dumps(entry)) + 2
+        if size > WARNINGS_BYTES:
+            told.append({"code": "more", "detail": f"{len(losses) - place} more, see the trace"})
+            break
+        told.append(entry)
+    return json.dumps(told).encode("ascii")
 
 
 async def send_body(send: Send, status: int, headers: HeaderList, body: bytes) -> None:

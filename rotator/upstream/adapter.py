@@ -7,24 +7,21 @@ from typing import Any, ClassVar, Literal, TypeVar
 
 from rotator.config.reader import At, parse
 from rotator.config.suggest import unknown
-from rotator.contracts import Adapter, Context, JsonFrame, Provider
+from rotator.contracts import Adapter, Context, JsonFrame, ProtocolAdapter, Provider
 from rotator.errors import ConfigError, Problem
+from rotator.neutral.events import Event
+from rotator.neutral.request import Request
+from rotator.neutral.response import Response
 
-Self = TypeVar("Self", bound="WireAdapter")
+Self = TypeVar("Self", bound="BaseAdapter")
 
 
-class WireAdapter:
-    """Base of adapters that see the upstream's JSON: override what is needed, leave the rest.
-
-    ``on_request`` and ``on_response`` take a JSON object and return one, the same if they changed it in place.
-    ``on_event`` returns the frames that stand for one frame, ``on_end`` those that follow the last. The object is
-    this attempt's own: what it keeps on itself between events is nobody else's. Neither ``[DONE]`` nor errors come
-    here.
-    """
+class BaseAdapter:
+    """What adapters of both forms share: a name, options, one object for each attempt."""
 
     #: The name that providers use; the file's name where it is empty.
     name: str = ""
-    form: Literal["wire", "neutral"] = "wire"
+    form: Literal["wire", "neutral"]
     protocols: Sequence[str] = ()
     #: A frozen dataclass that the options are read into; None where there are none.
     Options: ClassVar[type[Any] | None] = None
@@ -45,6 +42,18 @@ class WireAdapter:
         opened.__dict__.update(own, ctx=ctx)
         return opened
 
+
+class WireAdapter(BaseAdapter):
+    """Base of adapters that see the upstream's JSON: override what is needed, leave the rest.
+
+    ``on_request`` and ``on_response`` take a JSON object and return one, the same if they changed it in place.
+    ``on_event`` returns the frames that stand for one frame, ``on_end`` those that follow the last. The object is
+    this attempt's own: what it keeps on itself between events is nobody else's. Neither ``[DONE]`` nor errors come
+    here.
+    """
+
+    form = "wire"
+
     def on_request(self, body: dict[str, Any]) -> dict[str, Any]:
         return body
 
@@ -58,14 +67,39 @@ class WireAdapter:
         return ()
 
 
-def make_adapters(provider: Provider, known: Mapping[str, type[Any]], at: At) -> tuple[Adapter, ...]:
+class NeutralAdapter(BaseAdapter):
+    """Base of adapters that see the neutral model, whatever the protocols are; they make a request be translated.
+
+    Requests, answers and events are immutable: give back another one. Events come under the laws of
+    ``rotator.neutral.events`` and must leave so; blocks may overlap. ``End`` does not come to ``on_event``: ``on_end``
+    is called before it.
+    """
+
+    form = "neutral"
+
+    def on_request(self, request: Request) -> Request:
+        return request
+
+    def on_response(self, response: Response) -> Response:
+        return response
+
+    def on_event(self, event: Event) -> Iterable[Event]:
+        return (event,)
+
+    def on_end(self) -> Iterable[Event]:
+        return ()
+
+
+def make_adapters(
+    provider: Provider, known: Mapping[str, type[Any]], protocols: Mapping[str, ProtocolAdapter], at: At
+) -> tuple[Adapter, ...]:
     """The adapters that a provider names, in its order.  Raises ConfigError with every one that cannot serve."""
     made: list[Adapter] = []
     problems: list[Problem] = []
     for index, use in enumerate(provider.handling.adapters):
         place = at.child("adapters").item(index)
         kind = known.get(use.name)
-        reason = _unfit(kind, provider) if kind else unknown(f"adapter {use.name!r}", use.name, known)
+        reason = _unfit(kind, provider, protocols) if kind else unknown(f"adapter {use.name!r}", use.name, known)
         if reason:
             problems.append(Problem(place.where, place.key, reason))
             continue
@@ -82,11 +116,12 @@ def make_adapters(provider: Provider, known: Mapping[str, type[Any]], at: At) ->
     return tuple(made)
 
 
-def _unfit(kind: type[Any], provider: Provider) -> str:
+def _unfit(kind: type[Any], provider: Provider, protocols: Mapping[str, ProtocolAdapter]) -> str:
     """Why an adapter cannot serve a provider, "" if it can."""
-    if kind.form == "neutral":
-        return f"adapter {kind.name!r} is neutral: it needs translation, which this version does not have"
     spoken = {profile.protocol for profile in provider.profiles.values()}
+    if kind.form == "neutral":
+        mute = sorted(name for name in spoken if name in protocols and not protocols[name].codecs)
+        return f"adapter {kind.name!r} is neutral, and {', '.join(mute)} cannot be translated" if mute else ""
     if kind.protocols and spoken.isdisjoint(kind.protocols):
         return f"adapter {kind.name!r} is for {', '.join(kind.protocols)}; {provider.name} speaks {', '.join(spoken)}"
     return ""

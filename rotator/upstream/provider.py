@@ -85,6 +85,7 @@ class ProfileDeclaration:
 
     protocol: str
     base_url: str
+    dialect: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_base(self.base_url)
@@ -104,7 +105,8 @@ class Declaration:
     default_profile: str | None = None
     credentials: Mapping[str, KeyFacts] = field(default_factory=dict)
     adapters: tuple[str | Mapping[str, Any], ...] = ()
-    lane: Literal["raw", "native"] = "raw"
+    dialect: Mapping[str, Any] = field(default_factory=dict)
+    lane: Literal["raw", "native", "translate"] = "raw"
     metering: Literal["passive", "exact"] = "passive"
     ends_without_finish: bool = False
     on_error: Literal["fail", "skip"] = "fail"
@@ -177,9 +179,10 @@ class HttpProvider:
         self.wraps = type(self).finalise is not HttpProvider.finalise or type(self).unwrap is not HttpProvider.unwrap
         self.name = found.name
         self.listed: Sequence[str] = found.models
-        profiles = {found.protocol: Profile(found.protocol, found.protocol, check_base(found.base_url))}
+        own = Profile(found.protocol, found.protocol, check_base(found.base_url), found.dialect)
+        profiles = {found.protocol: own}
         for name, profile in found.profiles.items():
-            profiles[name] = Profile(name, profile.protocol, check_base(profile.base_url))
+            profiles[name] = Profile(name, profile.protocol, check_base(profile.base_url), profile.dialect)
         self.profiles: Mapping[str, Profile] = MappingProxyType(profiles)
         self.default_profile = found.default_profile or found.protocol
         self._auth = found.auth if isinstance(found.auth, AuthHeader) else _SCHEMES[found.auth]

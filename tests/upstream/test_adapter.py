@@ -11,9 +11,10 @@ from rotator.config.reader import At, setting
 from rotator.contracts import Context, JsonFrame, Note
 from rotator.errors import ConfigError
 from rotator.plugins import load
-from rotator.upstream.adapter import WireAdapter, make_adapters
+from rotator.upstream.adapter import NeutralAdapter, WireAdapter, make_adapters
 from rotator.upstream.provider import HttpProvider
 from tests.proxy import make_world
+from tests.upstreams import PROTOCOLS
 
 BUILT_IN = dict(load().registry.adapters)
 
@@ -54,9 +55,8 @@ class Unborn(WireAdapter):
         raise LookupError("no such star")
 
 
-class Neutral(WireAdapter):
+class Neutral(NeutralAdapter):
     name = "thinker"
-    form = "neutral"
 
 
 class Own:
@@ -80,7 +80,7 @@ def made(*uses: Any, protocol: str = "chat", profiles: dict[str, Any] | None = N
     """The adapters of a provider that declares these."""
     declared = {"name": "x", "protocol": protocol, "base_url": "http://127.0.0.1:9/v1", "adapters": list(uses)}
     provider = HttpProvider(declared | ({"profiles": profiles} if profiles else {}))
-    return make_adapters(provider, KNOWN, At("rotator.yaml", "providers.x"))
+    return make_adapters(provider, KNOWN, PROTOCOLS, At("rotator.yaml", "providers.x"))
 
 
 def problems(*uses: Any, **more: Any) -> list[str]:
