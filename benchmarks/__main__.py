@@ -1,14 +1,14 @@
-"""``python -m benchmarks [version|ready|relay|streams|hostile|soak] [flags]``; ``--help`` and README.md tell them."""
+"""``python -m benchmarks [NAME] [flags]``; ``--help`` and README.md tell names and flags."""
 
 import argparse
 import signal
 import sys
 from types import FrameType
 
-from benchmarks import hostile, relay, soak, start, streams
+from benchmarks import codecs, hostile, relay, soak, start, streams
 from benchmarks.processes import ROOT, BenchmarkError
 
-_NAMES = ("version", "ready", "relay", "streams", "hostile")
+_NAMES = ("version", "ready", "codecs", "relay", "streams", "hostile")
 #: A check and no comparison: only where it is asked for.
 _SOAK = "soak"
 _STARTS = 7
@@ -22,7 +22,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Figures beside their baseline.")
     parser.add_argument("name", nargs="?", choices=(*_NAMES, _SOAK), help="one benchmark; all without it, save soak")
     parser.add_argument("--seconds", type=float, help=f"of each run under load (default 1, soak {soak.SECONDS:g})")
-    repeats = f"default {_STARTS} starts, {_ROUNDS} loads, {_STREAM_RUNS} of streams"
+    repeats = f"default {_STARTS} starts, {_ROUNDS} loads and codecs, {_STREAM_RUNS} of streams"
     parser.add_argument("--repeat", type=int, help=f"runs of each kind ({repeats})")
     parser.add_argument("--self-check", action="store_true", help="relay: the bare relay on both sides, ratio 1")
     variants = f"relay, streams: of {','.join(relay.VARIANTS)} (default raw)"
@@ -62,6 +62,8 @@ def _run(name: str, options: argparse.Namespace) -> bool:
         return relay.run(options.seconds, options.repeat or _ROUNDS, options.variants, options.self_check)
     if name == _SOAK:
         return soak.run(soak.Plan(options.seconds, options.clients, options.seed))
+    if name == "codecs":
+        return codecs.run(options.repeat or _ROUNDS)
     if name == "hostile":
         return hostile.run(options.seconds)
     if name == "streams":

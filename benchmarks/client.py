@@ -11,7 +11,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Literal, cast
 
-from benchmarks.canned import COMPLETION, MODEL, STREAM, STREAM_EVENTS
+from benchmarks.canned import MODEL, SPEECHES, WORD, WORDS
+from benchmarks.translated import nameless, wrong_stream, wrong_whole
 from benchmarks.upstream import Upstream
 
 _MOST_ERRORS = 20
@@ -28,11 +29,16 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Who is asked, with which authorization, and whose CPU time counts (the harness's own without a proxy)."""
+    """Who is asked, with which authorization, and whose CPU time counts (the harness's own without a proxy).
+
+    ``client`` and ``upstream`` are the protocols on the two sides.
+    """
 
     port: int
     authorization: str
     pid: int
+    client: str = "chat"
+    upstream: str = "chat"
 
 
 class Run:
@@ -40,6 +46,7 @@ class Run:
 
     def __init__(self, load: Load, target: Target, upstream: Upstream) -> None:
         self.load = load
+        self.target = target
         self.upstream = upstream
         self.answers = 0
         self.events = 0
@@ -49,10 +56,34 @@ class Run:
         self.stopping = False
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._open = load.connections
+        speech = SPEECHES[target.client]
+        self._expected = speech.whole if load.kind == "requests" else speech.stream()
+        self._translated = b""
         self._front, self._back = _request(load, target)
 
     def next_request(self, stream_id: bytes) -> bytes:
         return self._front + stream_id + self._back
+
+    def what_is_wrong(self, body: bytes) -> str:
+        """An answer in the upstream's protocol has its bytes.
+
+        What was translated says the same: the first one of a run is read, the others are equal but for their ids.
+        """
+        if self.target.client != self.target.upstream:
+            return self._what_is_mistranslated(body)
+        if body != self._expected:
+            return f"body of {len(body)} bytes is not the upstream's of {len(self._expected)} bytes"
+        return ""
+
+    def _what_is_mistranslated(self, body: bytes) -> str:
+        if not self._translated:
+            whole = self.load.kind == "requests"
+            wrong = wrong_whole(self.target.client, body) if whole else wrong_stream(self.target.client, body)
+            self._translated = b"" if wrong else nameless(body)
+            return wrong
+        if nameless(body) != self._translated:
+            return f"translated body of {len(body)} bytes is not like the first one: {body[:300].decode()}"
+        return ""
 
     def fail(self, reason: str) -> None:
         self.errors[reason] += 1
@@ -65,16 +96,21 @@ class Run:
             self.ended.set_result(None)
 
 
+_PATHS = {"chat": "/v1/chat/completions", "messages": "/v1/messages"}
+_REQUIRED = {"chat": b"", "messages": b'"max_tokens":1000,'}
+"""Beyond what both protocols want."""
+
+
 def _request(load: Load, target: Target) -> tuple[bytes, bytes]:
     """The request around the stream id, which is always as long."""
     stream = b"false" if load.kind == "requests" else b"true"
     question = b"Say in your own words what a relay does. " * 4
-    front = b'{"model":"%b","messages":[{"role":"user","content":"%b"}],"stream":%b,"user":"'
-    front %= (MODEL.encode(), question, stream)
-    back = b'"}'
+    front = b'{"model":"%b",%b"stream":%b,"messages":[{"role":"user","content":"%b '
+    front %= (MODEL.encode(), _REQUIRED[target.client], stream, question)
+    back = b'"}]}'
     length = len(front) + len(_stream_id(load, Upstream())) + len(back)
     head = (
-        f"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1:{target.port}\r\n"
+        f"POST {_PATHS[target.client]} HTTP/1.1\r\nhost: 127.0.0.1:{target.port}\r\n"
         f"authorization: {target.authorization}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
     )
     return head.encode() + front, back
@@ -92,7 +128,6 @@ class Client(asyncio.Protocol):
     def __init__(self, run: Run) -> None:
         self._run = run
         self._lockstep = run.load.kind == "lockstep"
-        self._expected = COMPLETION if run.load.kind == "requests" else STREAM
         self._left = False
         self._rest = b""
 
@@ -110,7 +145,7 @@ class Client(asyncio.Protocol):
     def ask(self) -> None:
         self._stream_id = _stream_id(self._run.load, self._run.upstream)
         self._in_body = False
-        self._events = 0
+        self._words = 0
         self._pieces: list[bytes] = []
         self._tail = b""
         self._asked_at = time.perf_counter()
@@ -164,13 +199,14 @@ class Client(asyncio.Protocol):
 
     def _take(self, piece: bytes) -> None:
         self._pieces.append(piece)
-        frames = self._tail + piece if self._tail else piece
-        events = frames.count(b"\n\n")
-        self._tail = b"" if frames.endswith(b"\n\n") else frames[frames.rfind(b"\n\n") + 2 if events else 0 :]
-        self._events += events
-        self._run.events += events
+        data = self._tail + piece if self._tail else piece
+        end = data.rfind(b"\n\n") + 2 if not data.endswith(b"\n\n") else len(data)
+        self._tail = data[end:] if end > 1 else data
+        words = data.count(WORD, 0, end) if end > 1 else 0
+        self._words += words
+        self._run.events += words
         if self._lockstep:
-            self._run.upstream.received(self._stream_id, self._events)
+            self._run.upstream.received(self._stream_id, self._words)
 
     def _finish(self, left_over: bytes) -> bytes:
         run = self._run
@@ -189,13 +225,9 @@ class Client(asyncio.Protocol):
             return f"status {self._status}: {body[:200].decode(errors='replace')}"
         if left_over:
             return f"{len(left_over)} bytes after the end of the answer"
-        if self._expected is STREAM and not body.endswith(b"data: [DONE]\n\n"):
-            return "stream without [DONE] at its end"
-        if self._expected is STREAM and self._events != STREAM_EVENTS:
-            return f"stream of {self._events} events instead of {STREAM_EVENTS}"
-        if body != self._expected:
-            return f"body of {len(body)} bytes is not the upstream's of {len(self._expected)} bytes"
-        return ""
+        if self._run.load.kind != "requests" and self._words != WORDS:
+            return f"stream of {self._words} words instead of {WORDS}"
+        return self._run.what_is_wrong(body)
 
     def _give_up(self, reason: str) -> None:
         self._run.fail(reason)

@@ -26,6 +26,8 @@ _MOST_WINDOWS = 10
 class Figures:
     """What one run gave; ``errors`` counts by message, and figures with errors mean nothing.
 
+    Events are those of words: every protocol has as many of them, and few others.
+
     ``disturbed`` is the share of the time in which proxy or harness had to wait for their core: other processes ran.
     """
 

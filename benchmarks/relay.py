@@ -28,7 +28,9 @@ from benchmarks.upstream import Upstream
 CONNECTIONS = 32
 BASELINE = "relay"
 TRACE_LEVELS = ("meta", "bounds", "full")
-VARIANTS = ("raw", "native", *(f"trace-{level}" for level in TRACE_LEVELS))
+TRANSLATIONS = {"translate-chat-messages": ("chat", "messages"), "translate-messages-chat": ("messages", "chat")}
+"""Variant -> the protocols of its client and of its upstream; all others speak chat on both sides."""
+VARIANTS = ("raw", "native", *TRANSLATIONS, *(f"trace-{level}" for level in TRACE_LEVELS))
 _SAME = "same relay"
 _SHOWN_ERRORS = 10
 _SELF_CHECK_TOLERANCE = 0.1
@@ -72,13 +74,16 @@ def _loads(seconds: float) -> dict[str, Load]:
 def rotator_command(folder: Path, api_base: str, port: int, variant: str = "raw") -> Command:
     """``rotator serve`` with one OpenAI-compatible provider, ``bench``, that exists by its environment alone.
 
-    ``native`` declares it in a configuration file, with that lane as the least; ``trace-LEVEL`` writes a trace.
+    ``native`` declares it in a configuration file, with that lane as the least, and so does a translation with its
+    upstream's protocol; ``trace-LEVEL`` writes a trace.
     """
     env_file = folder / "bench.env"
     env_file.write_text(f"BENCH_API_BASE={api_base}\nBENCH_API_KEY={UPSTREAM_KEY}\n")
     flags = ["--port", str(port), "--env-file", str(env_file), "--state", str(folder / "state")]
-    if variant == "native":
-        declared = {"protocol": "chat", "base_url": api_base, "auth": "bearer", "lane": variant}
+    if variant == "native" or variant in TRANSLATIONS:
+        declared = {"protocol": _spoken(variant)[1], "base_url": api_base, "auth": "bearer"}
+        if variant == "native":
+            declared["lane"] = variant
         config = folder / "bench.json"
         config.write_text(json.dumps({"providers": {"bench": declared}}))
         flags += ["--config", str(config)]
@@ -89,6 +94,15 @@ def rotator_command(folder: Path, api_base: str, port: int, variant: str = "raw"
 
 def name_of(variant: str) -> str:
     return "rotator" if variant == "raw" else variant
+
+
+def _spoken(name: str) -> tuple[str, str]:
+    return TRANSLATIONS.get(name, ("chat", "chat"))
+
+
+def target_of(server: Server) -> Target:
+    """How a server under test is asked."""
+    return Target(server.port, "Bearer anybody", server.pid, *_spoken(server.name))
 
 
 def proxy(variant: str, api_base: str, folder: Path, cores: Cores) -> Server:
@@ -204,7 +218,7 @@ async def _interleave(
     comparison: Comparison, servers: Sequence[Server], loads: dict[str, Load], repeat: int, upstream: Upstream
 ) -> None:
     """The first round only warms both up; after an error there is nothing more to measure."""
-    targets = {server.name: Target(server.port, "Bearer anybody", server.pid) for server in servers}
+    targets = {server.name: target_of(server) for server in servers}
     for name, target in targets.items():
         warm = await measure(Load("lockstep", CONNECTIONS, 0.5), target, upstream)
         comparison.errors.update({f"{name}, warming up: {reason}": n for reason, n in warm.errors.items()})

@@ -22,7 +22,7 @@ from tempfile import TemporaryDirectory
 
 import uvloop
 
-from benchmarks.canned import AUTHORIZATION, ENDING, ROLE, read_paced_word
+from benchmarks.canned import AUTHORIZATION, CHAT
 from benchmarks.client import Client, Load, Run, Target
 from benchmarks.processes import (
     BenchmarkError,
@@ -34,8 +34,9 @@ from benchmarks.processes import (
     peak_rss_mib,
     queued_seconds,
 )
-from benchmarks.relay import BASELINE, CALM, TRIES, name_of, proxy, show_errors, show_traces
+from benchmarks.relay import BASELINE, CALM, TRIES, name_of, proxy, show_errors, show_traces, target_of
 from benchmarks.table import Goal, Pairs, render_pairs
+from benchmarks.translated import split_timed, wrong_ends
 from benchmarks.upstream import Pace, Upstream
 
 _PATIENCE_SECONDS = 30.0
@@ -44,8 +45,8 @@ _HARNESS = "harness"
 _MOST_STREAMS = 20_000
 _MOST_WORDS = 9_999
 _MOST_PACE_SECONDS = 10.0
-_EXTRA_EVENTS = 1 + len(ENDING)
-"""Of each stream, beside its words."""
+_EXTRA_EVENTS = len(CHAT.opening) + len(CHAT.ending)
+"""Of each stream of the baseline, beside its words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,8 @@ class _Stream(Client):
     def __init__(self, run: Run, times: _Times, words: int) -> None:
         super().__init__(run)
         self._times = times
-        self._words = words
+        self._planned = words
+        self._events = 0
         self._wrong = ""
 
     def ask(self) -> None:
@@ -129,6 +131,8 @@ class _Stream(Client):
             return
         *events, self._tail = (self._tail + piece).split(b"\n\n")
         for event in events:
+            if self._events == 0:
+                self._times.first.append(now - self._asked_at)
             if not self._is_next(event + b"\n\n", now) and not self._wrong:
                 self._wrong = f"event {self._events} is not the upstream's: {event[:200].decode(errors='replace')}"
             self._events += 1
@@ -136,30 +140,59 @@ class _Stream(Client):
 
     def _is_next(self, event: bytes, now: float) -> bool:
         if self._events == 0:
-            self._times.first.append(now - self._asked_at)
-            return event == ROLE
-        if self._events > self._words:
-            return event in ENDING[self._events - self._words - 1 :][:1]
+            return event == CHAT.opening[0]
+        if self._events > self._planned:
+            return event in CHAT.ending[self._events - self._planned - 1 :][:1]
         try:
-            number, sent_us, late_us = read_paced_word(event)
+            told = CHAT.read_paced_word(event)
         except ValueError:
             return False
+        return self._is_word(told, now)
+
+    def _is_word(self, told: tuple[int, int, int], now: float) -> bool:
+        number, sent_us, late_us = told
         if number:
             delay = now - sent_us / 1e6
             self._times.late.append(delay + late_us / 1e6)
             if len(self._times.first) == self._run.load.connections:
                 self._times.delay.append(delay)
-        return number == self._events - 1
+        self._words += 1
+        return number == self._words - 1
 
     def _what_is_wrong(self, body: bytes, left_over: bytes) -> str:
         if self._status != 200 or left_over:
             return super()._what_is_wrong(body, left_over)
-        expected = self._words + _EXTRA_EVENTS
-        if not self._wrong and self._events != expected:
-            return f"stream of {self._events} events instead of {expected}"
         if not self._wrong and self._tail:
             return f"{len(self._tail)} bytes after the last event"
-        return self._wrong
+        return self._wrong or self._what_is_missing()
+
+    def _what_is_missing(self) -> str:
+        expected = self._planned + _EXTRA_EVENTS
+        return "" if self._events == expected else f"stream of {self._events} events instead of {expected}"
+
+
+class _TranslatedStream(_Stream):
+    """The same words in the client's protocol: in equal events, one behind the other, and an opening and an ending."""
+
+    def __init__(self, run: Run, times: _Times, words: int) -> None:
+        super().__init__(run, times, words)
+        self._around_word = b""
+        self._opening: list[bytes] = []
+        self._ending: list[bytes] = []
+
+    def _is_next(self, event: bytes, now: float) -> bool:
+        try:
+            told, around = split_timed(event)
+        except ValueError:
+            (self._ending if self._words else self._opening).append(event)
+            return True
+        self._around_word = self._around_word or around
+        return self._is_word(told, now) and around == self._around_word and not self._ending
+
+    def _what_is_missing(self) -> str:
+        if self._words != self._planned:
+            return f"stream of {self._words} words instead of {self._planned}"
+        return wrong_ends(self._run.target.client, self._opening, self._ending)
 
 
 async def _measure(plan: Plan, target: Target, upstream: Server) -> Figures:
@@ -184,9 +217,10 @@ async def _measure(plan: Plan, target: Target, upstream: Server) -> Figures:
 
 async def _connected(plan: Plan, run: Run, times: _Times, target: Target) -> list[_Stream]:
     loop, clients = asyncio.get_running_loop(), []
+    kind = _Stream if target.client == target.upstream else _TranslatedStream
     for _ in range(plan.streams):
         try:
-            made = await loop.create_connection(lambda: _Stream(run, times, plan.pace.events), "127.0.0.1", target.port)
+            made = await loop.create_connection(lambda: kind(run, times, plan.pace.events), "127.0.0.1", target.port)
             clients.append(made[1])
         except OSError as error:
             run.fail(f"no connection: {error}")
@@ -315,7 +349,7 @@ async def _once(plan: Plan, variant: str, upstream: Server, cores: Cores) -> Fig
         with _open_files(None if variant == BASELINE else plan.open_files):
             server = stack.enter_context(proxy(variant, f"http://127.0.0.1:{upstream.port}/v1", folder, cores))
         await asyncio.to_thread(server.wait_ready)
-        figures = await _measure(plan, Target(server.port, "Bearer anybody", server.pid), upstream)
+        figures = await _measure(plan, target_of(server), upstream)
         return replace(figures, trace_mb=server.trace_mb())
 
 

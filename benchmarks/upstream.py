@@ -1,9 +1,9 @@
 """The fake upstream: as little HTTP/1.1 as a proxy needs, on a raw asyncio Protocol.
 
-It answers ``POST .../chat/completions``, and any ``GET`` with the number of those. A body with ``"stream":true`` gets
-the canned stream: at once, in lock-step if its ``user`` begins with ``lock``, at a pace if it begins with ``pace``.
-Lock-step needs the load generator in the same process, which calls ``received`` as events reach it; no back channel
-disturbs what is measured.
+It answers ``POST .../chat/completions`` and ``POST .../messages``, and any ``GET`` with the number of those. A body
+with ``"stream":true`` gets the canned stream: at once, in lock-step if a word of it is ``lock`` with a number, at a
+pace if one is ``pace`` with a number. Lock-step needs the load generator in the same process, which calls ``received``
+as words reach it; no back channel disturbs what is measured.
 
 ``python -m benchmarks.upstream --port P [--events N] [--pace S]`` is a process of its own, without lock-step.
 """
@@ -12,29 +12,21 @@ import argparse
 import asyncio
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import cast
 
 import uvloop
 
-from benchmarks.canned import (
-    AUTHORIZATION,
-    COMPLETION_REPLY,
-    EVENTS_AFTER_STEP,
-    PACED_ENDING,
-    PACED_OPENING,
-    STEPS,
-    STREAM_HEAD,
-    paced_word,
-)
+from benchmarks.canned import AUTHORIZATION, CHAT, CHAT_WITH_USAGE, MESSAGES, STREAM_HEAD, Speech
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
-_LOCK_STEP = re.compile(rb'"user": ?"(lock\d+)"')
-_PACED = re.compile(rb'"user": ?"pace(\d+)"')
+_LOCK_STEP = re.compile(rb" (lock\d+)")
+_PACED = re.compile(rb" pace(\d+)")
 _STREAMING = re.compile(rb'"stream": ?true')
+_WITH_USAGE = re.compile(rb'"include_usage": ?true')
 _AUTHORIZATION = AUTHORIZATION.encode()
-_WHOLE_STREAM = STREAM_HEAD + b"".join(STEPS)
 _BACKLOG = 4096
 _GOLDEN = 0.618033988749895
 """Multiples of it, taken modulo 1, are spread evenly however many there are."""
@@ -58,6 +50,27 @@ def _refusal(status: bytes) -> bytes:
     return _whole(status, b'{"error":{"message":"%b","type":"invalid_request_error"}}' % message)
 
 
+class _Answers:
+    """Of one protocol, as they go to the socket."""
+
+    def __init__(self, speech: Speech) -> None:
+        self.reply = speech.reply()
+        self.steps = speech.steps()
+        self.stream = STREAM_HEAD + b"".join(self.steps)
+        self.paced_opening, self.paced_ending = speech.paced_opening(), speech.paced_ending()
+        self.paced_word = speech.paced_word
+
+
+_CHAT, _CHAT_WITH_USAGE, _MESSAGES = map(_Answers, (CHAT, CHAT_WITH_USAGE, MESSAGES))
+
+
+def _answers(path: bytes, body: bytes) -> _Answers | None:
+    """What is served at a path."""
+    if path.endswith(b"/chat/completions"):
+        return _CHAT_WITH_USAGE if _WITH_USAGE.search(body) else _CHAT
+    return _MESSAGES if path.endswith(b"/messages") else None
+
+
 class Upstream:
     """State of all connections: how often it was asked, and which lock-step streams are under way."""
 
@@ -76,13 +89,13 @@ class Upstream:
         """Ids have one length, so requests do."""
         return b"%b%08d" % (kind, next(self._ids))
 
-    def begin(self, stream_id: bytes, transport: asyncio.WriteTransport) -> None:
-        self._open[stream_id] = _LockStep(transport)
+    def begin(self, stream_id: bytes, steps: Sequence[bytes], transport: asyncio.WriteTransport) -> None:
+        self._open[stream_id] = _LockStep(steps, transport)
 
-    def received(self, stream_id: bytes, events: int) -> None:
-        """The client of this stream has seen so many events: release the next step, if all that is out arrived."""
+    def received(self, stream_id: bytes, words: int) -> None:
+        """The client of this stream has so many words: release the next step, if all that is out arrived."""
         stream = self._open.get(stream_id)
-        if stream is not None and stream.advance(events):
+        if stream is not None and stream.advance(words):
             del self._open[stream_id]
 
     def forget(self) -> None:
@@ -91,20 +104,23 @@ class Upstream:
 
 
 class _LockStep:
-    __slots__ = ("_step", "_transport")
+    """Each step holds one word, but for the last one."""
 
-    def __init__(self, transport: asyncio.WriteTransport) -> None:
+    __slots__ = ("_step", "_steps", "_transport")
+
+    def __init__(self, steps: Sequence[bytes], transport: asyncio.WriteTransport) -> None:
         self._transport = transport
+        self._steps = steps
         self._step = 0
-        transport.write(STREAM_HEAD + STEPS[0])
+        transport.write(STREAM_HEAD + steps[0])
 
-    def advance(self, events: int) -> bool:
+    def advance(self, words: int) -> bool:
         """Whether the last step is out."""
-        if events < EVENTS_AFTER_STEP[self._step]:
+        if words <= self._step:
             return False
         self._step += 1
-        self._transport.write(STEPS[self._step])
-        return self._step == len(STEPS) - 1
+        self._transport.write(self._steps[self._step])
+        return self._step == len(self._steps) - 1
 
 
 class _Paced:
@@ -114,16 +130,17 @@ class _Paced:
     that the words of all streams come evenly spread, however fast the proxy took the requests in.
     """
 
-    __slots__ = ("_begun_at", "_next", "_pace", "_phase", "_timer", "_transport")
+    __slots__ = ("_answers", "_begun_at", "_next", "_pace", "_phase", "_timer", "_transport")
 
-    def __init__(self, number: int, pace: Pace, transport: asyncio.WriteTransport) -> None:
+    def __init__(self, number: int, answers: _Answers, pace: Pace, transport: asyncio.WriteTransport) -> None:
         self._transport = transport
+        self._answers = answers
         self._pace = pace
         self._phase = number * _GOLDEN % 1
         self._next = 0
         self._timer: asyncio.TimerHandle | None = None
         self._begun_at = time.perf_counter()
-        transport.write(PACED_OPENING + self._word(self._begun_at))
+        transport.write(answers.paced_opening + self._word(self._begun_at))
         self._wait()
 
     def stop(self) -> None:
@@ -135,7 +152,7 @@ class _Paced:
 
     def _wait(self) -> None:
         if self._next == self._pace.events:
-            self._transport.write(PACED_ENDING)
+            self._transport.write(self._answers.paced_ending)
             return
         delay_seconds = max(self._due_at() - time.perf_counter(), 0.0)
         self._timer = asyncio.get_running_loop().call_later(delay_seconds, self._send)
@@ -145,7 +162,7 @@ class _Paced:
         self._wait()
 
     def _word(self, now: float) -> bytes:
-        word = paced_word(self._next, int(now * 1e6), int((now - self._due_at()) * 1e6))
+        word = self._answers.paced_word(self._next, int(now * 1e6), int((now - self._due_at()) * 1e6))
         self._next += 1
         return word
 
@@ -180,19 +197,19 @@ class _Connection(asyncio.Protocol):
             self._transport.write(_whole(b"200 OK", b"%d" % self._upstream.asked))
             return
         self._upstream.asked += 1
-        path = head.split(b" ", 2)[1]
-        if not path.endswith(b"/chat/completions") or not body:
+        answers = _answers(head.split(b" ", 2)[1], body)
+        if answers is None or not body:
             self._transport.write(_refusal(b"404 Not Found"))
         elif _AUTHORIZATION not in head:
             self._transport.write(_refusal(b"401 Unauthorized"))
         elif not _STREAMING.search(body):
-            self._transport.write(COMPLETION_REPLY)
+            self._transport.write(answers.reply)
         elif stream_id := _LOCK_STEP.search(body):
-            self._upstream.begin(stream_id[1], self._transport)
+            self._upstream.begin(stream_id[1], answers.steps, self._transport)
         elif number := _PACED.search(body):
-            self._paced = _Paced(int(number[1]), self._upstream.pace, self._transport)
+            self._paced = _Paced(int(number[1]), answers, self._upstream.pace, self._transport)
         else:
-            self._transport.write(_WHOLE_STREAM)
+            self._transport.write(answers.stream)
 
 
 async def _serve(port: int, pace: Pace) -> None:

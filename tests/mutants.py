@@ -1,9 +1,9 @@
 """``python -m tests.mutants [--sample N] [--seed N] [--only PATH] [--jobs N]``: do the tests notice a changed engine?
 
 Each mutant is one small change to the syntax tree of one file.  It is put into a copy of the project, and the tests of
-its folder are run there until the first one fails: then it is killed.  One that survives them is listed to be read;
-it is not tried against the rest of the suite.  A run that takes too long counts as killed and is listed as well.
-Annotations, imports, definitions, decorators and assertions are left as they are.
+its folder, then those of EXTRA_TESTS are run there until the first one fails: then it is killed.  One that survives
+them is listed to be read; it is not tried against the rest of the suite.  A run that takes too long counts as killed
+and is listed as well.  Annotations, imports, definitions, decorators and assertions are left as they are.
 
 Exit code: 0 where at least 90 % were killed, 1 where not, 2 where the tests fail without any mutant.
 """
@@ -39,7 +39,11 @@ SHOWN_CHARACTERS = 150
 
 #: What is mutated -> the tests beyond its own folder's, in the order in which they are run.
 EXTRA_TESTS = {
-    "protocols": ("tests/exchange", "tests/server/test_sdks.py"),
+    "protocols": (
+        "tests/translation", "tests/exchange", "tests/server/test_sdks.py", "tests/server/test_agent_loop.py",
+    ),
+    "adapters": (),
+    "rotator/neutral": ("tests/protocols", "tests/translation"),
     "rotator/credentials": ("tests/exchange", "tests/test_world.py"),
     "rotator/routing": ("tests/exchange/test_trip.py", "tests/server/test_exchange.py", "tests/test_world.py"),
     "rotator/upstream": ("tests/exchange", "tests/test_world.py"),
@@ -269,17 +273,35 @@ def copied(source: Path, worker: Path) -> Tree:
     return Tree(place)
 
 
-def tests_for(place: Path, mutant: Mutant) -> list[str]:
-    """Test files, the nearest first: named after the module, of its folder, then the trips that go through it."""
-    parts = mutant.path.split("/")
-    home = place / "tests" / (parts[0] if parts[0] == "protocols" else parts[1])
-    stem = parts[1] if parts[0] == "protocols" else Path(mutant.path).stem
-    own = sorted(home.glob("test_*.py"), key=lambda file: not file.stem.startswith(f"test_{stem}"))
-    if parts[0] == "protocols" and own[0].stem.startswith(f"test_{stem}"):
-        own = [file for file in own if file.stem.startswith(f"test_{stem}")]  # one protocol's tests know no other
+def tests_for(place: Path, mutant: Mutant) -> tuple[list[str], list[str]]:
+    """Test files of its own folder, the nearest first, and then those of the trips that go through it.
+
+    Two lists for two runs: most mutants are killed by the first one, which needs no SDKs and no servers.
+    """
+    top, *parts = mutant.path.removesuffix(".py").removeprefix("rotator/").split("/")
+    home = place / "tests" / top
+    near = {file: _shared_names(file.relative_to(home), parts) for file in sorted(home.rglob("test_*.py"))}
+    if top == "protocols" and len(parts) > 1:  # one protocol's tests know no other
+        others = [[entry.name] for entry in (place / top).iterdir() if entry.is_dir() and entry.name != parts[0]]
+        foreign = {file for file in near if any(_shared_names(file.relative_to(home), other) for other in others)}
+        near = {file: names for file, names in near.items() if file not in foreign}
+    own = sorted(near, key=lambda file: -near[file])
+    through: list[Path] = []
     for name in EXTRA_TESTS[mutant.folder]:
-        own += sorted((place / name).glob("test_*.py")) if (place / name).is_dir() else [place / name]
-    return list(dict.fromkeys(file.relative_to(place).as_posix() for file in own))
+        through += sorted((place / name).rglob("test_*.py")) if (place / name).is_dir() else [place / name]
+    there = [file.relative_to(place).as_posix() for file in dict.fromkeys(through) if file not in near]
+    return [file.relative_to(place).as_posix() for file in own], there
+
+
+def _shared_names(test: Path, parts: list[str]) -> int:
+    """How many folders and modules on the way to a test file are those on the way to the changed one."""
+    found = 0
+    for name, part in zip([*test.parts[:-1], test.stem.removeprefix("test_")], parts, strict=False):
+        name, part = name.strip("_"), part.strip("_")
+        if name != part and not name.startswith(f"{part}_"):
+            break
+        found += 1
+    return found
 
 
 # ------------------------------------------------------------------------------------------------- the run
@@ -324,7 +346,11 @@ class Run:
                 return
             original = self.originals[mutant.path]
             tree.write(mutant.path, mutant.source(original))
-            code, by = tree.tests(tests_for(tree.place, mutant), self.timeout_seconds)
+            code, by = 0, ""
+            for files in filter(None, tests_for(tree.place, mutant)):
+                code, by = tree.tests(files, self.timeout_seconds)
+                if code != 0:
+                    break
             tree.write(mutant.path, original)
             end = "slow" if code is None else "survived" if code == 0 else "killed"
             with self.told:
@@ -380,7 +406,7 @@ def _without(tree: Tree, sample: list[Mutant]) -> str | None:
     code, output = tree.run(["-c", "import rotator; print(rotator.__file__)"], 60.0)
     if code or not Path(output.strip()).is_relative_to(tree.place):
         return f"the copy is not what is imported: {output.strip()[-500:]}"
-    files = dict.fromkeys(name for mutant in sample for name in tests_for(tree.place, mutant))
+    files = dict.fromkeys(name for mutant in sample for files in tests_for(tree.place, mutant) for name in files)
     code, failed = tree.tests(list(files), 600.0)
     return None if code == 0 else f"the tests fail without a mutant: {failed}"
 

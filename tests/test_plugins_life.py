@@ -183,7 +183,7 @@ def shown(root: Path) -> dict[str, str]:
 def test_the_examples_of_the_page_load(tmp_path: Path) -> None:
     root = tmp_path / "plugins"
     found = shown(root)
-    assert len(found) == 7 and len(found["providers/acme.yaml"].splitlines()) == 5
+    assert len(found) == 8 and len(found["providers/acme.yaml"].splitlines()) == 5
     assert len([line for line in found["adapters/polite.py"].splitlines() if line]) == 5
     [observer] = re.findall(r"```python\n(from collections import Counter.*?)```", PAGE, re.DOTALL)
     put(root / "adapters" / "counting.py", observer)
@@ -299,7 +299,7 @@ def test_the_built_in_adapters_of_the_page_are_all_and_work() -> None:
     made: list[Any] = []
     for text in shown_uses:
         provider = HttpProvider({**declared, **yaml.safe_load(text)})
-        made += make_adapters(provider, registry.adapters, At("page"))
+        made += make_adapters(provider, registry.adapters, registry.protocols, At("page"))
     assert {one.name for one in made} == set(registry.adapters)
     body: Any = {
         "messages": [{"role": "developer", "content": [{"type": "text", "text": "a", "cache_control": {}}]}],
@@ -309,7 +309,7 @@ def test_the_built_in_adapters_of_the_page_are_all_and_work() -> None:
         "max_tokens": None,
     }
     frame = JsonFrame(None, {"choices": [{"delta": {"reasoning": ""}}]})
-    for one in made:
+    for one in (one for one in made if one.form == "wire"):
         opened = one.open(Context("acme", "chat", "m", "chat", "generate", "id", None, "local", []))
         body = opened.on_request(body)
         [frame] = opened.on_event(frame)

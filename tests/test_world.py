@@ -253,13 +253,17 @@ def test_plans_are_made_once_and_the_cache_is_bounded(build: Builder) -> None:
     assert len(world._plans) <= PLANS_LIMIT
 
 
-def test_a_target_that_speaks_another_protocol_is_refused(build: Builder) -> None:
-    world = build({"ANTHROPIC_API_KEY": "key-one"})
+def test_a_target_that_speaks_another_protocol_is_translated_where_both_can(build: Builder) -> None:
+    world = build({"ANTHROPIC_API_KEY": "key-one", "OPENAI_API_KEY": "key-two"})
+    plan = world.plan("generate", world.protocols["chat"], Target("anthropic", "messages", "m"))
+    assert plan.lane == "translate" and plan.pair is not None
+    assert (plan.pair.client_name, plan.pair.upstream_name) == ("chat", "messages")
     for _ in range(2):
         with pytest.raises(Refused) as caught:
-            world.plan("generate", world.protocols["chat"], Target("anthropic", "messages", "m"))
+            world.plan("count_tokens", world.protocols["messages"], Target("openai", "chat", "m"))
         error = caught.value.error
         assert (error.status, error.code, error.should_retry) == (400, "protocols_differ", False)
+        assert error.message == "model: openai speaks 'chat', which has no 'count tokens' for a client of 'messages'"
 
 
 def test_a_generation_cannot_be_changed(build: Builder) -> None:

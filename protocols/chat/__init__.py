@@ -21,6 +21,7 @@ from rotator.api import (
 )
 
 from .._shared import header_hints, peek_model_and_stream
+from .codec import ChatCodec
 from .errors import read_error, refuse
 from .meter import ChatMeter
 
@@ -43,7 +44,7 @@ class Chat:
     usage_on_request = True
     #: Unknown paths are refused in OpenAI's envelope (design.md 6, Endpoints).
     fallback = True
-    codecs: Mapping[Operation, Codec] = {}
+    codecs: Mapping[Operation, Codec] = {"generate": ChatCodec()}
 
     def recognises(self, headers: Mapping[str, str]) -> bool:
         """Nothing marks an OpenAI client; it is what remains.  Source: clients.md 1.6."""

@@ -21,6 +21,7 @@ from rotator.api import (
 )
 
 from .._shared import header_hints, parse_or_none, peek_model_and_stream, text
+from .codec import MessagesCodec, MessagesCounting
 from .errors import read_error, refuse
 from .meter import MessagesMeter
 
@@ -49,7 +50,7 @@ class Messages:
     #: Streams always tell it.  Source: protocols.md 3.4.
     usage_on_request = False
     fallback = False
-    codecs: Mapping[Operation, Codec] = {}
+    codecs: Mapping[Operation, Codec] = {"generate": MessagesCodec(), "count_tokens": MessagesCounting()}
 
     def recognises(self, headers: Mapping[str, str]) -> bool:
         """Every Anthropic client sends its version, on the model list too.  Source: clients.md 1.1."""

@@ -49,6 +49,8 @@ class Ask:
     """text of the last user turn"""
     answers_tools: bool
     """the last turn is a tool result"""
+    results: int
+    """how many tool results the conversation holds"""
     tools: Mapping[str, Any]
     """name -> JSON Schema of the arguments"""
     choice: ToolChoice

@@ -20,6 +20,19 @@ UNICODE_TEXT = (
 THOUGHT = "The user wants an answer. A short and friendly one will do, so I write two sentences and stop."
 DEEPEST_EXAMPLE = 12
 PARTIAL_TEXT = "This answer starts well and then"
+AGENT_FILE = "agent.txt"
+AGENT_TURNS = 20
+AGENT_PAIRED = 5
+"""Every so many turns of the agent make two calls at once."""
+AGENT_LINES = AGENT_TURNS + AGENT_TURNS // AGENT_PAIRED
+"""A call writes a line."""
+AGENT_WORDS = (
+    "plain words",
+    'quotes " and \\ backslashes, a tab\tand "\\n" spelt out',
+    "\u4f60\u597d, e\u0301 and \U0001f469\u200d\U0001f680",
+    '{"looks": ["like", 1.50, null]}',
+    "line\u2028separator, </tag> & &amp;, 100 %",
+)
 
 
 def words(text: str) -> tuple[str, ...]:
@@ -112,6 +125,35 @@ def _parallel_tools(ask: Ask) -> Answer:
     return _tools(ask, 2)
 
 
+def agent_line(number: int) -> str:
+    """What the agent's call writes that comes after `number` results."""
+    return f"{number + 1}: {AGENT_WORDS[number % len(AGENT_WORDS)]}"
+
+
+def _writes(schema: Any) -> bool:
+    """Whether a tool's arguments have a path and a text."""
+    properties = schema.get("properties") if isinstance(schema, dict) else None
+    kinds = [properties.get(name) for name in ("path", "text")] if isinstance(properties, dict) else [None]
+    return all(isinstance(kind, dict) and kind.get("type") == "string" for kind in kinds)
+
+
+def _agent(ask: Ask) -> Answer:
+    """One line after the other into a file, until it is whole; the results so far tell how far it has come."""
+    chosen = (ask.choice.name,) if ask.choice.mode == "named" else ask.tools
+    name = next((name for name in chosen if _writes(ask.tools.get(name))), None)
+    if name is None or ask.choice.mode == "none":
+        return _tools(ask)
+    if ask.results >= AGENT_LINES and ask.choice.mode == "auto":
+        return Answer((Block("text", words(f"Done: {AGENT_FILE} has {AGENT_LINES} lines.")),))
+    paired = ask.choice.parallel and ask.results % (AGENT_PAIRED + 1) == AGENT_PAIRED - 1
+    filled = example(ask.tools[name])
+    blocks = [Block("text", words(f"I write line {ask.results + 1}."))]
+    for number in range(ask.results, ask.results + 1 + paired):
+        arguments = {**(filled if isinstance(filled, dict) else {}), "path": AGENT_FILE, "text": agent_line(number)}
+        blocks.append(Block("tool", slices(orjson.dumps(arguments).decode()), name))
+    return Answer(tuple(blocks), stop="tool_calls")
+
+
 def _thoughtful(ask: Ask, answer: Answer) -> Answer:
     if not ask.thinking:
         return answer
@@ -146,6 +188,7 @@ MODELS: dict[str, Callable[[Ask], Answer]] = {
     "unicode": _unicode,
     "tools": _tools,
     "parallel-tools": _parallel_tools,
+    "agent": _agent,
     "thinking": _thinking,
     "thinking-tools": _thinking_tools,
     "long": _long,

@@ -9,6 +9,7 @@ from .frames import data_frame, dump, texts, tokens
 
 DONE = b"data: [DONE]\n\n"
 ANY_JSON = {"type": "object", "properties": {"answer": {"type": "string"}}}
+RESULTS = ("tool", "function")
 FINISH = {"stop": "stop", "stop_sequence": "stop", "length": "length", "tool_calls": "tool_calls"}
 STREAM_ERROR = {
     "error": {
@@ -24,6 +25,7 @@ def read_ask(call: Call) -> Ask:
     """The part of a valid body that the demo models look at."""
     body = call.body
     users = [message for message in body["messages"] if message["role"] == "user"]
+    results = [message for message in body["messages"] if message["role"] in RESULTS]
     stop = body.get("stop")
     read = tokens({name: body[name] for name in ("messages", "tools") if name in body})
     limit = body.get("max_completion_tokens")
@@ -31,7 +33,8 @@ def read_ask(call: Call) -> Ask:
         model=body["model"],
         stream=bool(body.get("stream")),
         user_text=texts(users[-1]["content"]) if users else "",
-        answers_tools=body["messages"][-1]["role"] in ("tool", "function"),
+        answers_tools=body["messages"][-1]["role"] in RESULTS,
+        results=len(results),
         tools=_tools(body),
         choice=_choice(body),
         wanted=_wanted(body.get("response_format") or {}),

@@ -25,7 +25,7 @@ def read_ask(call: Call) -> Ask:
     body = call.body
     users = [message for message in body["messages"] if message["role"] == "user"]
     last = users[-1]["content"] if users else ""
-    results = [part for part in dicts(last) if part.get("type") == "tool_result"]
+    results = [_results(message["content"]) for message in users]
     choice = body.get("tool_choice", {"type": "auto"})
     read = input_tokens(call)
     custom = [tool for tool in body.get("tools", ()) if tool.get("type") in (None, "custom")]
@@ -33,7 +33,8 @@ def read_ask(call: Call) -> Ask:
         model=body["model"],
         stream=bool(body.get("stream")),
         user_text=texts(last),
-        answers_tools=bool(results),
+        answers_tools=bool(results and results[-1]),
+        results=sum(results),
         tools={tool["name"]: tool["input_schema"] for tool in custom},
         choice=ToolChoice(
             MODES[choice["type"]], choice.get("name", ""), not choice.get("disable_parallel_tool_use", False)
@@ -45,6 +46,10 @@ def read_ask(call: Call) -> Ask:
         max_tokens=body.get("max_tokens"),
         stops=tuple(body.get("stop_sequences") or ()),
     )
+
+
+def _results(content: Any) -> int:
+    return sum(part.get("type") == "tool_result" for part in dicts(content))
 
 
 def _usage(ask: Ask, output: int, thinking: int) -> dict[str, Any]:

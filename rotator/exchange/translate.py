@@ -249,8 +249,7 @@ class Translation:
         for stage, following in self._ends:
             shown += self._adapted(following, self._run(stage, None))
         if signals.usage is None:
-            signals.usage = estimated(self._task.body_bytes, signals.outputs)
-            shown.append(UsageSeen(signals.usage))
+            shown.append(UsageSeen(self.used()))
         signals.ended = True
         signals.finish = "finished"
         return self._written(self._serial.order([*shown, End()]))
@@ -264,9 +263,14 @@ class Translation:
 
     def fail(self, error: NeutralError) -> bytes:
         """The frames that end the client's stream with this error."""
+        self.used()
+        return self._writer.fail(error)
+
+    def used(self) -> Usage:
+        """What the stream has cost so far, estimated where the vendor has told nothing."""
         if self.signals.usage is None:
             self.signals.usage = estimated(self._task.body_bytes, self.signals.outputs)
-        return self._writer.fail(error)
+        return self.signals.usage
 
     def trailer(self) -> bytes:
         """What a stream lacks whose vendor never tells a finish: it just ended (``ends_without_finish``)."""
@@ -292,6 +296,9 @@ class TranslatedStream(Stream):
         self._chain: Chain | None = wire[0] if wire is not None else None
         self._upstream: Meter | None = wire[1] if wire is not None else None
 
+    def used(self) -> Usage | None:
+        return self._translation.used() if self._started else None
+
     def _read(self, block: bytes) -> bytes:
         translation, signals = self._translation, self._translation.signals
         shown: list[bytes] = []
@@ -314,14 +321,14 @@ class TranslatedStream(Stream):
             yield from self._staged(piece, self._chain, self._upstream)
 
     def _staged(self, piece: bytes, chain: Chain, upstream: Meter) -> Iterable[Sequence[Event]]:
-        """One frame through the wire stages; their last frames come before the upstream's terminal."""
+        """One frame through the wire stages; their last frames come before the finish, which no output follows."""
         translation = self._translation
         piece = unwrapped(piece, chain) if chain.wraps else piece
         upstream.feed(piece)
         if upstream.signals.error is not None:
             yield (Failed(upstream.signals.error),)
             return
-        if upstream.signals.ended:
+        if upstream.signals.ended or upstream.signals.finish is not None:
             for frame in chain.end():
                 yield translation.read(frame.event, frame.data)
         for found in frames(piece):

@@ -64,6 +64,11 @@ class Ledger:
             if name not in quiet:
                 self.lose("field.foreign", (*at, name))
 
+    def set_aside(self, rest: Rest, step: str) -> None:
+        """Members of an answer's envelope that another protocol has no place for: nobody asked for them, so a note."""
+        for name in rest:
+            self.note(step, "set_aside", (name,))
+
     def note(self, step: str, code: str, at: Path = (), to: Path = ()) -> None:
         """A step of a conversion, told in the trace."""
         if self.notes is not None and len(self.notes) < NOTES_LIMIT:

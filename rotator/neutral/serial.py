@@ -45,16 +45,14 @@ class Serial:
             self.waiting[block].append(event)
             return
         shown.append(event)
-        if kind is BlockEnd:
-            assert isinstance(event, BlockEnd)
+        # An adapter may have left out how the block began.
+        if isinstance(event, BlockEnd) and event.block in self._candidate:
             self._ended(event.block, shown)
 
     def _ended(self, block: int, shown: list[Event]) -> None:
         """The next block that waits may come, and whole ones behind it too."""
-        candidate = self._candidate.pop(block, None)
-        if candidate is None:  # an adapter left out how it began
-            return
-        self._open.pop(candidate, None)
+        candidate = self._candidate.pop(block)
+        self._open.pop(candidate)
         for following in list(self.waiting):
             if self._candidate[following] != candidate:
                 continue

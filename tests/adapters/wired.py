@@ -48,7 +48,8 @@ def refused(name: str, options: Any) -> list[str]:
     """What is told at the start of a provider that uses an adapter so."""
     declared = {"name": "x", "protocol": "chat", "base_url": "http://127.0.0.1:9/v1", "adapters": [{name: options}]}
     with pytest.raises(ConfigError) as error:
-        make_adapters(HttpProvider(declared), LOADED.registry.adapters, At("rotator.yaml", "providers.x"))
+        known = LOADED.registry
+        make_adapters(HttpProvider(declared), known.adapters, known.protocols, At("rotator.yaml", "providers.x"))
     told = [str(problem) for problem in error.value.problems]
     place = f"rotator.yaml: providers.x.adapters[0].{name}"
     assert told and all(one.startswith(place) for one in told), told

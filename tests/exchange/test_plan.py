@@ -10,7 +10,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.exchange.staging import SPARES, furnish, lead
-from tests.upstreams import JSON, PATHS, PROVIDERS, SSE, WHOLE, Canned, CannedServer, House, Reply, Taken, canned
+from tests.upstreams import (
+    COUNT_PATH,
+    JSON,
+    PATHS,
+    PROVIDERS,
+    SSE,
+    WHOLE,
+    Canned,
+    CannedServer,
+    House,
+    Reply,
+    Taken,
+    body_of,
+    canned,
+)
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 BOTH = pytest.mark.parametrize("protocol", PROVIDERS)
@@ -222,13 +236,27 @@ async def test_the_profile_that_speaks_the_clients_protocol_serves(house: House)
 
 
 @BOTH
-async def test_another_protocol_is_refused_before_the_upstream_is_asked(house: House, protocol: str) -> None:
+async def test_what_cannot_be_read_is_refused_before_the_upstream_is_asked(house: House, protocol: str) -> None:
     [other] = set(PROVIDERS.values()) - {PROVIDERS[protocol]}
     before = len(house.vendor.requests)
     answer = await house.ask(protocol, {"model": f"{other}/text"})
     assert (answer.status, answer.headers["x-should-retry"]) == (400, "false")
-    assert f"{other}/text is served over" in answer.error["message"]
+    assert answer.error["message"] == "messages: is required"
     assert len(house.vendor.requests) == before
+
+
+async def test_a_vendor_that_cannot_count_leaves_an_estimate(house: House) -> None:
+    """Claude Code asks for counts; a provider of another protocol has no such thing (P200)."""
+    before = len(house.vendor.requests)
+    body = body_of("messages", "vendor/text", tools=[{"name": "f", "input_schema": {"type": "object"}}])
+    del body["max_tokens"]
+    answer = await house.ask("messages", body, path=COUNT_PATH)
+    assert (answer.status, answer.json) == (200, {"input_tokens": len(json.dumps(body)) // 4})
+    [warning] = json.loads(answer.headers["x-rotator-warnings"])
+    assert warning["code"] == "count.estimated"
+    assert len(house.vendor.requests) == before
+    wrong = await house.ask("messages", {**body, "messages": 3}, path=COUNT_PATH)
+    assert (wrong.status, wrong.error["message"]) == (400, "messages: must be a list")
 
 
 @BOTH

@@ -163,16 +163,18 @@ async def test_only_so_many_targets_are_tried(house: House, protocol: str, strea
 
 
 @BOTH
-async def test_a_target_of_another_protocol_is_no_try(house: House, protocol: str) -> None:
+async def test_a_target_that_cannot_be_served_as_required_is_no_try(house: House, protocol: str) -> None:
     [other] = set(PROVIDERS) - {protocol}
     world = await furnish(house, config={"retry": {"max_targets": 1}})
     own, foreign = f"{PROVIDERS[protocol]}/text", f"{PROVIDERS[other]}:{other}/text"
+    raw = {"x-rotator-require": "raw"}
     await lead(house, world, protocol, foreign, own)
-    assert told(await house.call(protocol, "any")) == (200, PROVIDERS[protocol], 1)
+    body = house.body(protocol, "any")
+    assert told(await house.ask(protocol, body, headers=raw)) == (200, PROVIDERS[protocol], 1)
     await lead(house, world, protocol, foreign)
-    answer = await house.call(protocol, "any")
+    answer = await house.ask(protocol, body, headers=raw)
     assert (answer.status, answer.headers["x-should-retry"]) == (400, "false")
-    assert answer.error["message"].endswith("equal protocols only")
+    assert answer.error["message"].endswith(f"is not served raw (it speaks {other}, not {protocol})")
 
 
 @BOTH

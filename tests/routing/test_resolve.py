@@ -242,3 +242,33 @@ def test_what_was_found_is_remembered_beside_other_names() -> None:
 def test_the_missing_key_is_named_as_a_variable() -> None:
     with pytest.raises(Refused, match=r"\bMY_LLM_API_KEY\b"):
         Router(PROVIDERS, ("alpha",), ()).resolve("my-llm/x", "chat")
+
+
+def test_names_that_vendors_list_lead_to_the_one_that_lists_them() -> None:
+    one = router()
+    with pytest.raises(Refused):
+        one.resolve("new", "chat")
+    one.learn({"beta": {"new", "shared"}, "both": ["newer"], "idle": ["unusable"], "nobody": ["x"]})
+    assert one.resolve("new", "chat") == (Target("beta", "messages", "new"),)
+    assert one.resolve("newer", "messages") == (Target("both", "messages", "newer"),)
+    assert one.resolve("small", "chat") == (Target("alpha", "chat", "small"),)
+    for name in ("unusable", "x"):
+        with pytest.raises(Refused):
+            one.resolve(name, "chat")
+
+
+def test_a_name_that_two_list_must_name_its_provider() -> None:
+    one = router()
+    one.learn({"both": ["small"]})
+    with pytest.raises(Refused, match=r"several providers list it \(alpha, both\)"):
+        one.resolve("small", "chat")
+    one.learn({"beta": ["claude-5"]})
+    assert one.resolve("claude-5", "chat") == (Target("beta", "messages", "claude-5"),)
+
+
+@pytest.mark.parametrize(
+    ("model", "bare"),
+    [("small", True), ("vendor/nested", True), ("alpha/small", False), ("BOTH:messages/x", False), ("alpha/", True)],
+)
+def test_what_counts_as_a_bare_name(model: str, bare: bool) -> None:
+    assert router().is_bare(model) is bare

@@ -1,5 +1,6 @@
 """The model list: both shapes, what vendors list, and vendors that do not."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -119,3 +120,30 @@ async def test_a_provider_with_a_mistake_harms_no_other(tmp_path: Path, vendor: 
         answer = await ask(proxy.url, "GET", "/v1/models")
         assert answer.status == 200
         assert {"bad/declared", "mine/text"} <= set(ids(answer))
+
+
+async def test_a_bare_name_is_looked_for_in_the_vendors_lists(tmp_path: Path, vendor: Any) -> None:
+    """So that a client with fixed model names runs without a prefix; asked once, whatever is asked for."""
+    declared = f"mine: {{protocol: chat, base_url: '{vendor.chat_base}'}}"
+    hi = {"messages": [{"role": "user", "content": "hi"}]}
+    async with serving(make_world({"MINE_API_KEY": "key-of-mine"}, tmp_path, config=config(declared))) as proxy:
+        answer = await ask(proxy.url, "POST", "/v1/chat/completions", body={"model": "text", **hi})
+        assert (answer.status, answer.headers["x-rotator-provider"]) == (200, "mine")
+        assert listed(vendor) == 1
+        unknown = await ask(proxy.url, "POST", "/v1/chat/completions", body={"model": "nothing-like-it", **hi})
+        assert (unknown.status, unknown.json["error"]["code"]) == (404, "model_not_found")
+        elsewhere = await ask(proxy.url, "POST", "/v1/chat/completions", body={"model": "mine/unlisted", **hi})
+        assert elsewhere.status == 404 and elsewhere.headers["x-rotator-provider"] == "mine"
+        assert listed(vendor) == 1
+
+
+async def test_a_new_generation_knows_what_was_learnt(tmp_path: Path, vendor: Any) -> None:
+    declared = f"mine: {{protocol: chat, base_url: '{vendor.chat_base}'}}"
+    environ = {"MINE_API_KEY": "key-of-mine"}
+    hi = {"model": "text", "messages": [{"role": "user", "content": "hi"}]}
+    async with serving(make_world(environ, tmp_path, config=config(declared))) as proxy:
+        assert (await ask(proxy.url, "POST", "/v1/chat/completions", body=hi)).status == 200
+        later = make_world(environ, tmp_path, config=config(declared))
+        await proxy.core.adopt(replace(later, generation=2))
+        assert (await ask(proxy.url, "POST", "/v1/chat/completions", body=hi)).status == 200
+        assert listed(vendor) == 1

@@ -73,6 +73,8 @@ class Own:
         return self
 
 
+#: A protocol that cannot be translated.
+MUTE: Any = type("Mute", (), {"name": "mute", "codecs": {}})()
 KNOWN: dict[str, Any] = {one.name: one for one in (Wishing, Plain, Unborn, Neutral, Own)} | BUILT_IN
 
 
@@ -80,7 +82,7 @@ def made(*uses: Any, protocol: str = "chat", profiles: dict[str, Any] | None = N
     """The adapters of a provider that declares these."""
     declared = {"name": "x", "protocol": protocol, "base_url": "http://127.0.0.1:9/v1", "adapters": list(uses)}
     provider = HttpProvider(declared | ({"profiles": profiles} if profiles else {}))
-    return make_adapters(provider, KNOWN, PROTOCOLS, At("rotator.yaml", "providers.x"))
+    return make_adapters(provider, KNOWN, {**PROTOCOLS, "mute": MUTE}, At("rotator.yaml", "providers.x"))
 
 
 def problems(*uses: Any, **more: Any) -> list[str]:
@@ -131,9 +133,6 @@ REFUSED: dict[str, tuple[Any, str]] = {
     ),
     "no mapping": ({"wishing": ["a"]}, f"{PLACE}.wishing: expected a mapping, found a list"),
     "takes none": ({"plain": {"from": "a"}}, f"{PLACE}.plain: takes no options"),
-    "neutral": (
-        "thinker", f"{PLACE}: adapter 'thinker' is neutral: it needs translation, which this version does not have"
-    ),
     "protocol": ("own", f"{PLACE}: adapter 'own' is for messages; x speaks chat"),
     "raises": ("unborn", f"{PLACE}.unborn: LookupError: no such star"),
 }  # fmt: skip
@@ -157,8 +156,15 @@ def test_everything_wrong_is_told_at_once() -> None:
         "providers.x.adapters[1].wishing.form",
         "providers.x.adapters[1].wishing.times",
         "providers.x.adapters[1].wishing.from",
-        "providers.x.adapters[2]",
         "providers.x.adapters[3].unborn",
+    ]
+
+
+def test_a_neutral_adapter_needs_protocols_that_can_be_translated() -> None:
+    [adapter] = made("thinker")
+    assert type(adapter) is Neutral
+    assert problems("plain", "thinker", protocol="mute") == [
+        f"{PLACE}: adapter 'thinker' is neutral, and mute cannot be translated"
     ]
 
 

@@ -1,0 +1,62 @@
+"""Neutral -> the request for an upstream.  Source: protocols.md 2.1 to 2.6, 2.9 ("To Chat")."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from rotator.api import Built, Ledger, Request, dumps
+
+from .._names import ToolNames
+from .build_media import Wire
+from .build_own import Replay
+from .build_settings import put_common, put_own_settings, put_settings
+from .build_tools import NAME_LIMIT, put_own_tools, put_tools
+from .build_turns import History
+from .dialect import ChatDialect
+from .spelling import NAME, put_rest
+
+JSON_OBJECT: Final = {"type": "json_object"}
+JSON_WORDS: Final = "Answer with JSON."
+
+
+def build(request: Request, dialect: ChatDialect, ledger: Ledger) -> Built:
+    """The body of ``/chat/completions``.  Raises Refused naming the client's field that has no place in it."""
+    if request.protocol == NAME:
+        return Built(_own(request, dialect, ledger))
+    names = ToolNames(request, NAME_LIMIT)
+    body: Wire = {"model": request.model, "messages": History(request, names, dialect, ledger).messages()}
+    restored = put_tools(body, request, names, ledger)
+    put_common(body, request)
+    put_settings(body, request, dialect, ledger)
+    if body.get("response_format") == JSON_OBJECT:
+        _say_json(body, dialect, ledger)
+    _put_stream(body, request)
+    return Built(body, restored)
+
+
+def _say_json(body: Wire, dialect: ChatDialect, ledger: Ledger) -> None:
+    """JSON mode is refused where no message has the word JSON in it.  Source: protocols.md 6.2."""
+    if b"json" not in dumps(body["messages"]).lower():
+        role = "developer" if dialect.instructions == "developer" else "system"
+        body["messages"].insert(0, {"role": role, "content": JSON_WORDS})
+        ledger.lose("format.json_object", ("response_format",))
+
+
+def _own(request: Request, dialect: ChatDialect, ledger: Ledger) -> Wire:
+    """What the client said, nothing added, nothing repaired."""
+    body: Wire = {"model": request.model, "messages": Replay(request, dialect, ledger).messages()}
+    put_own_tools(body, request)
+    put_common(body, request)
+    put_own_settings(body, request)
+    _put_stream(body, request)
+    if not request.stream and request.usage_in_stream:
+        body["stream_options"] = {"include_usage": True}
+    put_rest(body, request.rest)
+    return body
+
+
+def _put_stream(body: Wire, request: Request) -> None:
+    """Usage is always asked for: what an answer cost is told to every client.  Source: protocols.md 2.6, 3.4."""
+    if request.stream:
+        body["stream"] = True
+        body["stream_options"] = {"include_usage": True}

@@ -1,0 +1,205 @@
+"""Settings of a request for an upstream: shape and size of the answer, sampling, metadata.
+
+Source: protocols.md 2.5, 2.6, 6.2; conversion-pitfalls.md 3.9, 3.16.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from rotator.api import Format, Ledger, Output, Request
+
+from .._reading import refuse
+from .._schemas import is_strict, lowered
+from .build_media import Wire
+from .dialect import ChatDialect
+from .spelling import SafetyIdentifier, fresh, put_mark, put_rest
+
+#: Source: protocols.md 2.5, "stop".
+STOPS_LIMIT: Final = 4
+#: Source: protocols.md 2.5, "JSON schema" (name missing); 6.2 rule 9.
+FORMAT_NAME: Final = "response"
+FORMAT_NAME_LIMIT: Final = 64
+#: Service tiers of other vendors -> ours, None where nothing need be said.  Source: protocols.md 2.6, "Tier".
+TIERS: Final[Mapping[str, str | None]] = {
+    "auto": None,
+    "default": "default",
+    "standard": "default",
+    "standard_only": "default",
+    "flex": "flex",
+    "scale": "scale",
+    "priority": "priority",
+    "fast": "fast",
+}
+#: Hints about caching and streams that nobody would miss.  Source: protocols.md 2.6.
+QUIET: Final = frozenset(("prompt_cache_options", "prompt_cache_retention", "stream_options"))
+
+_ODD: Final = re.compile(r"[^A-Za-z0-9_-]")
+
+
+def put_own_settings(body: Wire, request: Request) -> None:
+    """What Chat's own client said."""
+    output, meta = request.output, request.meta
+    if output.max_tokens is not None:
+        body[output.max_tokens_name or "max_tokens"] = output.max_tokens
+    if output.format is not None:
+        body["response_format"] = _own_format(output.format)
+    person = "safety_identifier" if isinstance(meta.user, SafetyIdentifier) else "user"
+    _put(body, {
+        "modalities": _list(output.modalities),
+        "audio": fresh(output.audio),
+        "stop": _list(output.stops),
+        "logprobs": output.logprobs,
+        "top_logprobs": output.top_logprobs,
+        "top_k": request.sampling.top_k,
+        "reasoning_effort": request.reasoning.effort,
+        "store": request.continues.store,
+        "metadata": fresh(meta.metadata),
+        "service_tier": meta.tier,
+        person: None if meta.user is None else str(meta.user),
+    })
+    put_mark(body, request.cache.auto)
+
+
+def put_settings(body: Wire, request: Request, dialect: ChatDialect, ledger: Ledger) -> None:
+    """What another protocol's client said.  Raises Refused for what must not be missed and cannot be had."""
+    _refuse_impossible(request)
+    output = request.output
+    if output.max_tokens is not None:
+        body[dialect.max_tokens] = output.max_tokens
+    if output.format is not None:
+        body["response_format"] = _format(output.format, ledger)
+    stops = _stops(output, ledger)
+    if stops:
+        body["stop"] = stops
+    if output.logprobs is not None:
+        _put(body, {"logprobs": output.logprobs, "top_logprobs": output.top_logprobs})
+    elif output.top_logprobs:
+        body["logprobs"] = True  # the one is refused without the other
+        body["top_logprobs"] = output.top_logprobs
+    if output.audio is not None:
+        ledger.lose("output.audio", ("audio",))
+    if request.sampling.top_k is not None:
+        ledger.lose("sampling.top_k", ("top_k",))
+    _put_meta(body, request, ledger)
+    _lose_wishes(request, ledger)
+
+
+def put_common(body: Wire, request: Request) -> None:
+    """What is said in the same words for every client; 0, False and "" are said, None is not (P-111)."""
+    output, sampling = request.output, request.sampling
+    _put(body, {
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "seed": sampling.seed,
+        "frequency_penalty": sampling.frequency_penalty,
+        "presence_penalty": sampling.presence_penalty,
+        "logit_bias": fresh(sampling.logit_bias),
+        "n": output.n,
+        "verbosity": output.verbosity,
+        "prompt_cache_key": request.cache.key,
+    })
+
+
+def _put(body: Wire, settings: Mapping[str, Any]) -> None:
+    body.update((name, value) for name, value in settings.items() if value is not None)
+
+
+def _list(words: tuple[str, ...] | None) -> list[str] | None:
+    return None if words is None else list(words)
+
+
+def _own_format(form: Format) -> Wire:
+    wire: Wire = {"type": form.kind}
+    if form.kind == "json_schema":
+        wire["json_schema"] = _schema(form, form.name, form.schema)
+        if form.strict is not None:
+            wire["json_schema"]["strict"] = form.strict
+    put_rest(wire, form.rest)
+    return wire
+
+
+def _schema(form: Format, name: str, schema: Mapping[str, Any] | None) -> Wire:
+    wire: Wire = {"name": name} if name else {}
+    if form.description:
+        wire["description"] = form.description
+    if schema is not None:
+        wire["schema"] = fresh(schema)
+    return wire
+
+
+def _format(form: Format, ledger: Ledger) -> Wire:
+    """Source: protocols.md 2.5; conversion-pitfalls.md P93, P94, P96, P97."""
+    if form.rest:
+        ledger.lose_rest(form.rest, form.at)
+    if form.kind == "enum":
+        refuse(form.at, "Chat Completions cannot answer with one word of a list")
+    if form.kind == "json_object" or form.schema is None:
+        if form.kind != "json_object":
+            ledger.lose("format.schema", form.at)
+        return {"type": "json_object"}
+    if str(form.schema.get("type", "object")).lower() != "object":
+        refuse(form.at, "the schema must be one of an object at its root")
+    schema = lowered(form.schema)
+    wire = _schema(form, _ODD.sub("_", form.name)[:FORMAT_NAME_LIMIT] or FORMAT_NAME, schema)
+    if form.strict and not is_strict(schema):
+        ledger.lose("format.strict", form.at)
+    elif form.strict is not None:
+        wire["strict"] = form.strict
+    return {"type": "json_schema", "json_schema": wire}
+
+
+def _stops(output: Output, ledger: Ledger) -> list[str]:
+    """At most four, none of them empty; none at all is no list."""
+    stops = [stop for stop in output.stops or () if stop]
+    if len(stops) < len(output.stops or ()):
+        ledger.lose("stop.blank", ("stop",))
+    if len(stops) > STOPS_LIMIT:
+        ledger.lose("stop.excess", ("stop",))
+    return stops[:STOPS_LIMIT]
+
+
+def _refuse_impossible(request: Request) -> None:
+    """What the vendor keeps, and answers that are no text.  Source: protocols.md 2.5, 2.6."""
+    state = request.continues
+    if state.previous_id is not None:
+        refuse(("previous_response_id",), "is known to its own vendor only")
+    if state.conversation is not None:
+        refuse(("conversation",), "is known to its own vendor only")
+    if state.background:
+        refuse(("background",), "Chat Completions has no answers in the background")
+    for modality in request.output.modalities or ():
+        if modality.lower() != "text":
+            refuse(("modalities",), f"an answer with {modality} cannot be asked for in Chat Completions")
+
+
+def _put_meta(body: Wire, request: Request, ledger: Ledger) -> None:
+    """Source: protocols.md 2.6."""
+    meta = request.meta
+    if meta.user is not None:
+        body["user"] = meta.user
+    if meta.metadata:
+        ledger.lose("meta.metadata", ("metadata",))
+    if meta.tier is not None:
+        tier = TIERS.get(meta.tier, "")
+        if tier:
+            body["service_tier"] = tier
+        elif tier == "":
+            ledger.lose("meta.tier", ("service_tier",))
+
+
+def _lose_wishes(request: Request, ledger: Ledger) -> None:
+    """What is not carried over to Chat yet, and what only the client's protocol knows."""
+    wish = request.reasoning
+    if wish.enabled is not None or wish.effort is not None or wish.budget is not None or wish.display is not None:
+        ledger.lose("reasoning.wish", wish.at)
+    if wish.rest:
+        ledger.lose_rest(wish.rest, wish.at)
+    if request.cache.auto is not None:
+        ledger.lose("cache.breakpoint")
+    if request.continues.store:
+        ledger.lose("field.foreign", ("store",))
+    if request.rest:
+        ledger.lose_rest(request.rest, (), QUIET)

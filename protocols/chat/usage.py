@@ -1,0 +1,59 @@
+"""Chat usage as disjoint buckets, and back.  Source: protocols.md 3.4, 5.3."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from rotator.api import Usage
+
+from .._shared import count
+
+#: Kinds of tokens that the two detail objects tell beside the buckets, as ``<kind>_tokens``.
+INPUT_KINDS: Final = ("audio", "image", "text")
+OUTPUT_KINDS: Final = ("audio", "image", "text", "accepted_prediction", "rejected_prediction")
+
+
+def read_usage(usage: Any) -> Usage | None:
+    """The usage of an answer or a chunk; None where there is no object.
+
+    ``prompt_tokens`` includes cached and written ones, ``completion_tokens`` reasoning. DeepSeek tells cache reads at
+    the top level; where the total is prompt + completion + reasoning (xAI), reasoning stands outside
+    ``completion_tokens`` (P-162). Some gateways call written ones ``cache_creation_tokens`` (conversion-pitfalls.md
+    P174).
+    """
+    if not isinstance(usage, dict):
+        return None
+    prompt, completion = count(usage, "prompt_tokens"), count(usage, "completion_tokens")
+    of_input, of_output = usage.get("prompt_tokens_details"), usage.get("completion_tokens_details")
+    read = count(of_input, "cached_tokens") or count(usage, "prompt_cache_hit_tokens")
+    written = count(of_input, "cache_write_tokens") or count(of_input, "cache_creation_tokens")
+    reasoning = count(of_output, "reasoning_tokens")
+    outside = reasoning > 0 and count(usage, "total_tokens") == prompt + completion + reasoning
+    kinds = [(f"input.{kind}", count(of_input, f"{kind}_tokens")) for kind in INPUT_KINDS]
+    kinds += [(f"output.{kind}", count(of_output, f"{kind}_tokens")) for kind in OUTPUT_KINDS]
+    return Usage(
+        input_fresh=max(0, prompt - read - written),
+        cache_read=read,
+        cache_write=written,
+        output_text=completion if outside else max(0, completion - reasoning),
+        output_reasoning=reasoning,
+        modalities=tuple((kind, tokens) for kind, tokens in kinds if tokens),
+    )
+
+
+def write_usage(usage: Usage) -> dict[str, Any]:
+    """The usage for a client.  What a provider's tools read (``input_tool``) is part of ``prompt_tokens``."""
+    kinds = dict(usage.modalities)
+    of_input = {"cached_tokens": usage.cache_read}
+    if usage.cache_write:
+        of_input["cache_write_tokens"] = usage.cache_write
+    of_input |= {f"{kind}_tokens": kinds[f"input.{kind}"] for kind in INPUT_KINDS if f"input.{kind}" in kinds}
+    of_output = {"reasoning_tokens": usage.output_reasoning}
+    of_output |= {f"{kind}_tokens": kinds[f"output.{kind}"] for kind in OUTPUT_KINDS if f"output.{kind}" in kinds}
+    return {
+        "prompt_tokens": usage.input_total,
+        "completion_tokens": usage.output_total,
+        "total_tokens": usage.input_total + usage.output_total,
+        "prompt_tokens_details": of_input,
+        "completion_tokens_details": of_output,
+    }

@@ -1,0 +1,214 @@
+"""Tools and the choice among them for an upstream.  Source: protocols.md 2.3, 2.7; conversion-pitfalls.md 3.5, 3.6."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal, NamedTuple
+
+from rotator.api import Ledger, Request, Tool, ToolCall, ToolName, ToolPolicy
+
+from .._names import ToolNames
+from .._reading import refuse
+from .._schemas import is_strict, output_schema, tool_schema
+from .build_parts import cache_control
+from .jsonvalues import fresh
+from .vocabulary import NAME_LIMIT
+
+STEP = "messages.build.tools"
+TYPES: Final = {"auto": "auto", "none": "none", "required": "any", "named": "tool"}
+#: The one argument of a function that stands for a free-form tool; ``rotator.neutral.restore`` takes it out again.
+INPUT: Final[dict[str, Any]] = {
+    "type": "object",
+    "properties": {"input": {"type": "string"}},
+    "required": ["input"],
+    "additionalProperties": False,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Toolbox:
+    """What a body says of tools.  ``names``: those that are to be told back otherwise, as ``Built`` has them."""
+
+    tools: list[dict[str, Any]]
+    choice: dict[str, Any] | None
+    names: Mapping[str, ToolName] = field(default_factory=dict)
+
+
+# ---------------------------------------------------------------- the own protocol
+
+
+def own_tools(request: Request) -> Toolbox:
+    """Tools and choice as a Messages client wrote them."""
+    policy = request.policy
+    choice = None
+    if policy.mode is not None or policy.parallel is not None:
+        named = {"name": policy.names[0]} if policy.mode == "named" else {}
+        choice = {"type": TYPES.get(policy.mode or "auto", "auto"), **named, **fresh(policy.rest)}
+        if policy.parallel is not None:
+            choice["disable_parallel_tool_use"] = not policy.parallel
+    return Toolbox([_own_tool(tool) for tool in request.tools], choice)
+
+
+def _own_tool(tool: Tool) -> dict[str, Any]:
+    if tool.kind == "hosted":
+        return dict(fresh(tool.data))
+    written: dict[str, Any] = {"name": tool.name}
+    if tool.description:
+        written["description"] = tool.description
+    if tool.schema is not None:
+        written["input_schema"] = fresh(tool.schema)
+    if tool.strict is not None:
+        written["strict"] = tool.strict
+    if tool.cache is not None:
+        written["cache_control"] = cache_control(tool.cache.ttl)
+    return {**written, **fresh(tool.rest)}
+
+
+# ---------------------------------------------------------------- other protocols
+
+
+def foreign_tools(request: Request, names: ToolNames, ledger: Ledger) -> Toolbox:
+    """Tools of another protocol's client.  Raises Refused where a choice demands what is not there."""
+    policy = request.policy
+    declared = _declared(request, names, ledger)
+    _check(policy, request, declared)
+    offered = [one for one in declared if policy.mode != "allowed" or one.tool.name in policy.names]
+    if declared and not offered:  # all that is allowed runs elsewhere
+        offered, policy = declared, replace(policy, mode="none")
+    if len(offered) < len(declared):
+        ledger.lose("tool_choice.subset", policy.at)
+    tools = [_function(one.tool, one.wire, ledger) for one in offered]
+    if policy.rest:
+        ledger.lose_rest(policy.rest, policy.at)
+    if tools:
+        emulated = [one.tool.name for one in offered if one.tool.kind == "custom"]
+        doubles = {
+            one.wire: ToolName(one.tool.name, _kind(one.tool), one.tool.namespace) for one in offered if one.again
+        }
+        return Toolbox(tools, _choice(policy, offered, ledger), {**names.restore(emulated), **doubles})
+    if policy.mode not in (None, "none"):
+        ledger.lose("tool_choice.without_tools", policy.at)
+    tools = _of_history(request, names)
+    if not tools:
+        return Toolbox([], None)
+    ledger.note(STEP, "tools.of_history")
+    # Nobody declared them, so none of them may be called now.
+    return Toolbox(tools, {"type": "none"}, names.restore())
+
+
+class _Declared(NamedTuple):
+    """A tool and its name on the wire.  ``again``: another one of its name came before."""
+
+    tool: Tool
+    wire: str
+    again: bool = False
+
+
+def _declared(request: Request, names: ToolNames, ledger: Ledger) -> list[_Declared]:
+    """The functions and free-form tools: equal ones once, others of one name under another one."""
+    found: list[_Declared] = []
+    taken: set[str] = set()
+    reserved = {names.wire(tool.name, tool.namespace) for tool in request.tools}
+    for tool in request.tools:
+        if tool.kind == "hosted":
+            ledger.lose("tool.hosted", tool.at, tool.name)
+            continue
+        wire = names.wire(tool.name, tool.namespace)
+        if wire not in taken:
+            taken.add(wire)
+            found.append(_Declared(tool, wire))
+            continue
+        ledger.lose("tool.duplicate", tool.at, tool.name)
+        if all(replace(one.tool, cache=None) != replace(tool, cache=None) for one in found):
+            number = 2
+            while (other := f"{wire[: NAME_LIMIT - 4]}_{number}") in reserved:
+                number += 1
+            reserved.add(other)
+            found.append(_Declared(tool, other, True))
+    return found
+
+
+def _kind(tool: Tool) -> Literal["function", "custom"]:
+    return "custom" if tool.kind == "custom" else "function"
+
+
+def _check(policy: ToolPolicy, request: Request, declared: list[_Declared]) -> None:
+    """What is forced must be there (P58); a vendor's own tools are not (protocols.md 2.7)."""
+    hosted = {tool.name for tool in request.tools if tool.kind == "hosted"}
+    known = {one.tool.name for one in declared}
+    forced = policy.mode in ("required", "named") or policy.required
+    if policy.mode in ("named", "allowed"):
+        for name in policy.names:
+            if name not in known | hosted:
+                refuse(policy.at, f"no tool is called {name}")
+    wanted = known if policy.mode == "required" else known & set(policy.names)
+    if forced and hosted and not wanted:
+        refuse(policy.at, "only a tool that another provider runs is allowed, and it does not run here")
+
+
+def _function(tool: Tool, wire: str, ledger: Ledger) -> dict[str, Any]:
+    written: dict[str, Any] = {"name": wire}
+    if wire != tool.name:
+        ledger.note(STEP, "tool.renamed", tool.at)
+    description = tool.description
+    if tool.kind == "custom":
+        schema = fresh(INPUT)
+        description = _with_grammar(tool, ledger)
+        ledger.note(STEP, "tool.emulated", tool.at)
+    else:
+        schema, changes = tool_schema(tool.schema)
+        if changes:
+            ledger.lose("tool.schema", tool.at, "; ".join(changes))
+            ledger.note(STEP, "tool.schema", tool.at)
+    if description:
+        written["description"] = description
+    written["input_schema"] = schema
+    if tool.strict and _enforceable(tool):
+        written["strict"] = True
+    elif tool.strict:
+        ledger.lose("tool.strict", tool.at)
+    if tool.cache is not None:
+        ledger.lose("cache.breakpoint")
+    if tool.rest:
+        ledger.lose_rest(tool.rest, tool.at)
+    return written
+
+
+def _enforceable(tool: Tool) -> bool:
+    """Whether a schema is closed as it stands, and holds nothing that strict tools do not know (6.4.2)."""
+    return is_strict(tool.schema) and not output_schema(tool.schema or {})[1]
+
+
+def _with_grammar(tool: Tool, ledger: Ledger) -> str:
+    """The description of a free-form tool, and what its input must look like (protocols.md 2.3, "Custom tool")."""
+    grammar = tool.grammar
+    if grammar is None or not grammar.syntax:
+        return tool.description
+    ledger.lose("tool.grammar", tool.at)
+    words = f"The input must follow this {grammar.syntax} grammar:\n{grammar.definition}"
+    return f"{tool.description}\n\n{words}" if tool.description else words
+
+
+def _choice(policy: ToolPolicy, offered: list[_Declared], ledger: Ledger) -> dict[str, Any] | None:
+    """``tool_choice``; one call at a time needs one to stand in (P-69)."""
+    if policy.validated:
+        ledger.lose("tool.strict", policy.at)
+    mode = policy.mode
+    if mode == "allowed":
+        mode = "required" if policy.required else "auto"
+    if mode is None and policy.parallel is not False:
+        return None
+    choice: dict[str, Any] = {"type": TYPES[mode or "auto"]}
+    if mode == "named":
+        choice["name"] = next(one.wire for one in offered if one.tool.name == policy.names[0])
+    if policy.parallel is False and mode != "none":
+        choice["disable_parallel_tool_use"] = True
+    return choice
+
+
+def _of_history(request: Request, names: ToolNames) -> list[dict[str, Any]]:
+    """Tools that were called before and are not declared: a request with calls must define some."""
+    called = (part for turn in request.turns for part in turn.parts if isinstance(part, ToolCall))
+    found = dict.fromkeys(names.wire(call.name, call.namespace) for call in called)
+    return [{"name": name, "input_schema": {"type": "object", "properties": {}}} for name in found]

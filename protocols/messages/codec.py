@@ -1,0 +1,76 @@
+"""Messages for translation: its pieces in one object; see ``rotator.neutral.codec.Codec`` for each member."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from rotator.api import At, Built, Ids, Ledger, Request, Response, Usage, parse
+
+from .build import build
+from .dialect import MessagesDialect
+from .losses import LOSSES
+from .meter import PARSED
+from .parse import parse as parse_request
+from .reader import MessagesReader
+from .response import build_response, parse_response
+from .writer import MessagesWriter
+
+#: What a request to count may hold.
+COUNTED: Final = ("model", "messages", "system", "tools", "tool_choice", "thinking", "output_config", "cache_control")
+
+
+class MessagesCodec:
+    """Generation, in both roles."""
+
+    losses: Mapping[str, str] = LOSSES
+    #: ``message_stop`` is JSON like all others.  Source: protocols.md 4.5.
+    terminal = b""
+    frame_names: frozenset[str] = PARSED
+
+    def __init__(self, dialect: MessagesDialect | None = None) -> None:
+        self._dialect = dialect or MessagesDialect()
+
+    def with_dialect(self, options: Mapping[str, Any]) -> MessagesCodec:
+        found = parse(MessagesDialect, options, At(""))
+        assert isinstance(found, MessagesDialect)
+        return MessagesCodec(found)
+
+    def parse(self, body: Mapping[str, Any], model: str, stream: bool, ledger: Ledger) -> Request:
+        return parse_request(body, model, stream, ledger)
+
+    def build(self, request: Request, ledger: Ledger) -> Built:
+        return build(request, self._dialect, ledger)
+
+    def parse_response(self, body: Mapping[str, Any], ledger: Ledger) -> Response:
+        return parse_response(body, ledger)
+
+    def build_response(self, response: Response, request: Request, ids: Ids, ledger: Ledger) -> dict[str, Any]:
+        return build_response(response, request, ids, ledger)
+
+    def reader(self, ledger: Ledger) -> MessagesReader:
+        return MessagesReader(ledger)
+
+    def writer(self, request: Request, ids: Ids, ledger: Ledger) -> MessagesWriter:
+        return MessagesWriter(request, ids, ledger)
+
+
+class MessagesCounting(MessagesCodec):
+    """Counting tokens: the same request without what is about the answer.  Source: protocols.md 1.3, "Count tokens"."""
+
+    def with_dialect(self, options: Mapping[str, Any]) -> MessagesCounting:
+        found = parse(MessagesDialect, options, At(""))
+        assert isinstance(found, MessagesDialect)
+        return MessagesCounting(found)
+
+    def build(self, request: Request, ledger: Ledger) -> Built:
+        built = super().build(request, ledger)
+        return built._replace(body={name: built.body[name] for name in COUNTED if name in built.body})
+
+    def parse_response(self, body: Mapping[str, Any], ledger: Ledger) -> Response:
+        tokens = body.get("input_tokens")
+        usage = Usage(input_fresh=tokens if isinstance(tokens, int) else 0)
+        return Response("messages", "", "", (), usage)
+
+    def build_response(self, response: Response, request: Request, ids: Ids, ledger: Ledger) -> dict[str, Any]:
+        return {"input_tokens": response.usage.input_total if response.usage is not None else 0}

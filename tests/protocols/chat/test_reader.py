@@ -1,0 +1,727 @@
+"""Chat streams as vendors send them, and the events that they mean.  Source: protocols.md 4.3, 4.8."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from rotator.errors import UpstreamFailed
+from rotator.neutral.error import ErrorKind
+from rotator.neutral.events import (
+    ArgumentsDelta,
+    BlockEnd,
+    BlockStart,
+    Cited,
+    End,
+    Event,
+    Failed,
+    Finished,
+    MediaDelta,
+    ReasoningDelta,
+    RefusalDelta,
+    Start,
+    StateSeen,
+    TextDelta,
+    UsageSeen,
+)
+from rotator.neutral.losses import Ledger, Loss
+from rotator.neutral.parts import (
+    Citation,
+    Logprob,
+    Media,
+    Reasoning,
+    Refusal,
+    Source,
+    State,
+    Text,
+    ToolCall,
+)
+from rotator.neutral.response import Finish
+from rotator.neutral.serial import Serial
+from rotator.neutral.usage import Usage
+from tests.neutral.laws import check_laws, fold
+from tests.neutral.strategies import streams
+from tests.protocols.chat.clients import IDS, REQUEST, check_stream, codes, module, plain, written
+from tests.protocols.chat.junk import chunks
+
+build_response: Any = module("response").build_response
+parse_response: Any = module("response").parse_response
+made_id: Any = module("answer_parts").made_id
+
+HEAD = {"id": "c-1", "object": "chat.completion.chunk", "created": 1_700_000_000, "model": "m-1"}
+START = Start("chat", "c-1", "m-1", 1_700_000_000)
+ROLE = {"role": "assistant", "content": ""}
+PAGE = "https://page.example"
+STOP = Finished(Finish("stop", "stop"))
+CALLED = Finished(Finish("tool_calls", "tool_calls"))
+SPENT = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
+
+
+def chunk(delta: Any = None, finish: Any = None, index: Any = 0, **more: Any) -> dict[str, Any]:
+    """A chunk with one choice."""
+    return {**HEAD, "choices": [{"index": index, "delta": delta, "logprobs": None, "finish_reason": finish}], **more}
+
+
+def read(*data: Any, ledger: Ledger | None = None) -> list[Event]:
+    """The events of a whole stream; those of a frame keep the laws as they come."""
+    reader = module("reader").ChatReader(ledger or Ledger())
+    events = [event for one in data for event in reader.read(None, one)]
+    events += reader.end()
+    assert check_laws(events, cut=True) == []
+    return events
+
+
+def said(*deltas: Any, finish: str | None = "stop") -> list[Event]:
+    """What deltas mean, between Start and End."""
+    events = read(chunk(ROLE), *(chunk(delta) for delta in deltas), *([chunk({}, finish)] if finish else []))
+    assert events[0] == START
+    assert events[-1:] == ([End()] if finish else events[-1:])
+    return events[1:-1] if finish else events[1:]
+
+
+def text(block: int, *pieces: str) -> list[Event]:
+    return [BlockStart(block, Text("")), *(TextDelta(block, piece) for piece in pieces), BlockEnd(block)]
+
+
+def thought(block: int, *pieces: str) -> list[Event]:
+    return [BlockStart(block, Reasoning()), *(ReasoningDelta(block, piece) for piece in pieces), BlockEnd(block)]
+
+
+def call(block: int, id: str, name: str, *pieces: str) -> list[Event]:
+    deltas = (ArgumentsDelta(block, piece) for piece in pieces)
+    return [BlockStart(block, ToolCall(id, name)), *deltas, BlockEnd(block)]
+
+
+def more(index: int | None, arguments: Any = None, id: Any = None, name: Any = None, **rest: Any) -> dict[str, Any]:
+    """One entry of ``tool_calls``, with what is not None."""
+    function = {"name": name, "arguments": arguments}
+    entry = {"index": index, "id": id, **rest, "function": {k: v for k, v in function.items() if v is not None}}
+    return {name: value for name, value in entry.items() if value is not None}
+
+
+def calling(*entries: Any) -> dict[str, Any]:
+    return {"tool_calls": list(entries)}
+
+
+WORDS: dict[str, tuple[list[Any], list[Event]]] = {
+    "text": ([{"content": "Hel"}, {"content": "lo."}], text(0, "Hel", "lo.")),
+    "text, each time with its role": ([ROLE | {"content": "Hel"}, ROLE | {"content": "lo."}], text(0, "Hel", "lo.")),
+    "empty and null content is nothing": (
+        [{"content": ""}, {"content": None}, {}, None, {"content": "Hi"}, {"content": ""}],
+        text(0, "Hi"),
+    ),
+    "content in text parts": (
+        [{"content": [{"type": "text", "text": "Hel"}, {"type": "text", "text": "lo."}]}],
+        text(0, "Hello."),
+    ),
+    "reasoning_content": (
+        [{"reasoning_content": "Hm"}, {"reasoning_content": "."}, {"content": "Hi"}],
+        [*thought(0, "Hm", "."), *text(1, "Hi")],
+    ),
+    "members that say nothing beside it": (
+        [
+            {"content": None, "reasoning_content": "Hm"},
+            {"content": None, "reasoning_content": "."},
+            {"content": "Hi", "reasoning_content": None},
+            {"content": "!", "reasoning_content": None},
+        ],
+        [*thought(0, "Hm", "."), *text(1, "Hi", "!")],
+    ),
+    "reasoning": ([{"reasoning": "Hm"}, {"content": "Hi"}], [*thought(0, "Hm"), *text(1, "Hi")]),
+    "reasoning_details": (
+        [
+            {"reasoning_details": [{"type": "reasoning.text", "text": "Hm", "index": 0}]},
+            {"reasoning_details": [{"type": "reasoning.summary", "summary": ".", "index": 1}]},
+        ],
+        thought(0, "Hm", "."),
+    ),
+    "one thought under several names": (
+        [
+            {"reasoning_content": "Hm", "reasoning": "Hm", "reasoning_details": [{"text": "Hm"}]},
+            {"reasoning_details": [{"text": "Hm"}]},
+        ],
+        thought(0, "Hm"),
+    ),
+    "reasoning and text in one chunk (P-23)": (
+        [{"content": "Hi", "reasoning_content": "Hm"}],
+        [*thought(0, "Hm"), *text(1, "Hi")],
+    ),
+    "each delta to a block of its own kind (P-137)": (
+        [{"content": "One"}, {"reasoning_content": "Hm"}, {"content": "two"}],
+        [*text(0, "One"), *thought(1, "Hm"), *text(2, "two")],
+    ),
+    "refusal": (
+        [{"refusal": "I must"}, {"refusal": " not."}],
+        [BlockStart(0, Refusal("")), RefusalDelta(0, "I must"), RefusalDelta(0, " not."), BlockEnd(0)],
+    ),
+    "sound": (
+        [
+            {"audio": {"id": "audio_1", "transcript": "Hel"}},
+            {"audio": {"data": "AAAA"}},
+            {"audio": {"transcript": "lo.", "data": "BBBB"}},
+            {"audio": {"expires_at": 7}},
+        ],
+        [
+            BlockStart(0, Media("audio", Source("base64"), rest={"id": "audio_1"})),
+            MediaDelta(0, "", "Hel"),
+            MediaDelta(0, "AAAA"),
+            MediaDelta(0, "BBBB", "lo."),
+            BlockEnd(0),
+        ],
+    ),
+    "images": (
+        [
+            {"content": "See:"},
+            {
+                "images": [
+                    {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}},
+                    {"type": "image_url", "image_url": {"url": "https://img.example/cat.png"}},
+                    {"type": "image_url"},
+                ]
+            },
+            {"content": " so."},
+        ],
+        [
+            *text(0, "See:"),
+            BlockStart(1, Media("image", Source("base64", "AAAA"), "image/png")),
+            BlockEnd(1),
+            BlockStart(2, Media("image", Source("url", "https://img.example/cat.png"))),
+            BlockEnd(2),
+            *text(3, " so."),
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WORDS)
+def test_words_and_media(name: str) -> None:
+    deltas, events = WORDS[name]
+    refused = any(isinstance(event, RefusalDelta) for event in events)
+    assert said(*deltas) == [*events, Finished(Finish("refusal" if refused else "stop", "stop"))]
+
+
+G0, G1 = made_id("c-1", 0, 0, "one"), made_id("c-1", 0, 1, "two")
+CALLS: dict[str, tuple[list[Any], list[Event]]] = {
+    "as OpenAI sends it": (
+        [
+            calling(more(0, "", "call_1", "one", type="function")),
+            calling(more(0, '{"q":')),
+            calling(more(0, "1}")),
+        ],
+        call(0, "call_1", "one", '{"q":', "1}"),
+    ),
+    "a text before it ends": (
+        [{"content": "See:"}, calling(more(0, "{}", "call_1", "one"))],
+        [*text(0, "See:"), *call(1, "call_1", "one", "{}")],
+    ),
+    "whole in one chunk (P-05)": ([calling(more(0, '{"q":1}', "call_1", "one"))], call(0, "call_1", "one", '{"q":1}')),
+    "two in one chunk": (
+        [calling(more(0, "{}", "call_1", "one"), more(1, "{}", "call_2", "two"))],
+        [*call(0, "call_1", "one", "{}"), *call(1, "call_2", "two", "{}")],
+    ),
+    "name and id repeated, null, or no string (P-11)": (
+        [
+            calling(more(0, "", "call_1", "one")),
+            calling(more(0, '{"q":', "call_1", "one")),
+            calling(more(0, "1", "", "")),
+            calling({"index": 0, "id": None, "function": {"name": None, "arguments": "}"}}),
+            calling({"index": 0, "id": 7, "function": {"name": 7, "arguments": None}}),
+        ],
+        call(0, "call_1", "one", '{"q":', "1", "}"),
+    ),
+    "the name comes late": (
+        [calling(more(0, '{"q":', "call_1")), calling(more(0, "1")), calling(more(0, "}", name="one"))],
+        call(0, "call_1", "one", '{"q":1}'),
+    ),
+    "the id comes late": (
+        [calling(more(0, "", name="one")), calling(more(0, "{}", "call_1"))],
+        call(0, "call_1", "one", "{}"),
+    ),
+    "the id comes too late": (
+        [calling(more(0, '{"q":', name="one")), calling(more(0, "1}", "call_1"))],
+        call(0, G0, "one", '{"q":', "1}"),
+    ),
+    "no ids": (
+        [calling(more(0, "{}", name="one"), more(1, "{}", name="two"))],
+        [*call(0, G0, "one", "{}"), *call(1, G1, "two", "{}")],
+    ),
+    "no ids, no arguments": ([calling(more(0, name="one"))], call(0, G0, "one")),
+    "all at index 0, told apart by id": (
+        [
+            calling(more(0, "{}", "call_1", "one")),
+            calling(more(0, '{"q":', "call_2", "two")),
+            calling(more(0, "1}")),
+        ],
+        [*call(0, "call_1", "one", "{}"), *call(1, "call_2", "two", '{"q":', "1}")],
+    ),
+    "all at index 0, in turn": (
+        [
+            calling(more(0, "{", "call_1", "one")),
+            calling(more(0, "{", "call_2", "two")),
+            calling(more(0, "}", "call_1")),
+            calling(more(0, "}", "call_2")),
+        ],
+        [
+            BlockStart(0, ToolCall("call_1", "one")),
+            ArgumentsDelta(0, "{"),
+            BlockStart(1, ToolCall("call_2", "two")),
+            ArgumentsDelta(1, "{"),
+            ArgumentsDelta(0, "}"),
+            ArgumentsDelta(1, "}"),
+            BlockEnd(0),
+            BlockEnd(1),
+        ],
+    ),
+    "whole ones without index and id": (
+        [calling(more(None, {}, name="one")), calling(more(None, {"q": 1}, name="two"))],
+        [*call(0, G0, "one", "{}"), *call(1, G1, "two", '{"q":1}')],
+    ),
+    "whole ones of one name without id": (
+        [calling(more(0, {"q": 1}, name="one")), calling(more(0, {"q": 2}, name="one"))],
+        [*call(0, G0, "one", '{"q":1}'), *call(1, made_id("c-1", 0, 1, "one"), "one", '{"q":2}')],
+    ),
+    "one id for two indexes": (
+        [calling(more(0, "{}", "call", "one")), calling(more(1, "{}", "call", "two"))],
+        [*call(0, "call", "one", "{}"), *call(1, "call", "two", "{}")],
+    ),
+    "interleaved: the first stays open until it is whole": (
+        [
+            calling(more(0, "", "call_1", "one")),
+            calling(more(1, "", "call_2", "two")),
+            calling(more(0, "{}")),
+            calling(more(1, "{}")),
+            calling(more(2, "{}", "call_3", "three")),
+        ],
+        [
+            BlockStart(0, ToolCall("call_1", "one")),
+            BlockStart(1, ToolCall("call_2", "two")),
+            ArgumentsDelta(0, "{}"),
+            ArgumentsDelta(1, "{}"),
+            BlockEnd(0),
+            BlockEnd(1),
+            *call(2, "call_3", "three", "{}"),
+        ],
+    ),
+    "text ends those that are whole": (
+        [
+            calling(more(0, "{}", "call_1", "one"), more(1, "{", "call_2", "two")),
+            {"content": "Hi"},
+            calling(more(1, "}")),
+        ],
+        [
+            *call(0, "call_1", "one", "{}"),
+            BlockStart(1, ToolCall("call_2", "two")),
+            ArgumentsDelta(1, "{"),
+            *text(2, "Hi"),
+            ArgumentsDelta(1, "}"),
+            BlockEnd(1),
+        ],
+    ),
+    "legacy function_call": (
+        [{"function_call": {"name": "one", "arguments": ""}}, {"function_call": {"arguments": "{}"}}],
+        call(0, G0, "one", "{}"),
+    ),
+    "legacy beside calls is the same call": (
+        [calling(more(0, "{}", "call_1", "one")) | {"function_call": {"name": "one", "arguments": "{}"}}],
+        call(0, "call_1", "one", "{}"),
+    ),
+    "custom": (
+        [
+            calling({"index": 0, "id": "call_1", "type": "custom", "custom": {"name": "run", "input": "{}"}}),
+            calling({"index": 0, "custom": {"input": " ls"}}),
+        ],
+        [
+            BlockStart(0, ToolCall("call_1", "run", kind="custom")),
+            ArgumentsDelta(0, "{}"),
+            ArgumentsDelta(0, " ls"),
+            BlockEnd(0),
+        ],
+    ),
+    "Google's signature": (
+        [
+            calling(
+                more(0, "{}", "call_1", "one", extra_content={"google": {"thought_signature": "c2ln"}}),
+            ),
+            calling(more(1, "", None, "two", extra_content={"google": {"thought_signature": "c2ky"}})),
+            calling(more(1, "{}")),
+        ],
+        [
+            BlockStart(0, ToolCall("call_1", "one")),
+            ArgumentsDelta(0, "{}"),
+            StateSeen(0, State("signature", "c2ln")),
+            BlockEnd(0),
+            BlockStart(1, ToolCall(G1, "two")),
+            StateSeen(1, State("signature", "c2ky")),
+            ArgumentsDelta(1, "{}"),
+            BlockEnd(1),
+        ],
+    ),
+    "members that only its vendor knows": (
+        [calling(more(0, "{}", "call_1", "one", odd=1)), calling(more(0, "", odd=2))],
+        [
+            BlockStart(0, ToolCall("call_1", "one", rest={"odd": 1})),
+            ArgumentsDelta(0, "{}"),
+            BlockEnd(0),
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_calls(name: str) -> None:
+    deltas, events = CALLS[name]
+    assert said(*deltas, finish="tool_calls") == [*events, CALLED]
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_calls_are_put_in_order(name: str) -> None:
+    """As the engine serialises them they break no law for writers, and nothing is lost."""
+    events = read(*(chunk(delta) for delta in CALLS[name][0]), chunk({}, "tool_calls"))
+    ordered = Serial().order(events)
+    assert check_laws(ordered, serial=True) == []
+    assert fold(ordered) == fold(events)
+
+
+def test_a_call_that_nobody_named_is_none() -> None:
+    ledger = Ledger()
+    events = read(chunk(calling(more(0, "{}", "call_1"))), chunk({}, "tool_calls"), ledger=ledger)
+    assert events[1:] == [Finished(Finish("stop", "tool_calls")), End()]
+    assert codes(ledger) == {"answer.call"}
+
+
+def test_what_comes_behind_whole_arguments_is_left_out() -> None:
+    ledger = Ledger()
+    data = [
+        calling(more(0, "{}", "call_1", "one")),
+        calling(more(1, "{}", "call_2", "two")),
+        calling(more(0, "\n")),
+        calling(more(0, "{}")),
+    ]
+    events = read(*map(chunk, data[:3]), chunk({}, "tool_calls"), ledger=ledger)
+    assert events[1:-2] == [*call(0, "call_1", "one", "{}"), *call(1, "call_2", "two", "{}")]
+    assert ledger.losses == []
+    assert read(*map(chunk, data), chunk({}, "tool_calls"), ledger=ledger) == events
+    assert codes(ledger) == {"arguments.invalid"}
+
+
+def test_ids_that_are_made_differ_and_stay() -> None:
+    places = [("a", 0, 0, "n"), ("b", 0, 0, "n"), ("a", 1, 0, "n"), ("a", 0, 1, "n"), ("a", 0, 0, "m")]
+    made = [made_id(*place) for place in places]
+    assert len(set(made)) == len(places)
+    assert made == [made_id(*place) for place in places]
+    assert G0 == "gen_9c3eb8054c62f433d8d681d9"
+
+
+def test_the_state_in_reasoning_details() -> None:
+    """Words in pieces, then the signature: a reasoning block with the words, and one with the state alone."""
+    deltas = [
+        {"reasoning": "Hm", "reasoning_details": [{"type": "reasoning.text", "text": "Hm", "index": 0}]},
+        {"reasoning": ".", "reasoning_details": [{"type": "reasoning.text", "text": ".", "index": 0}]},
+        {"reasoning_details": [{"type": "reasoning.text", "signature": "c2ln", "format": None, "index": 0}]},
+        {"content": "Hi"},
+        {"reasoning_details": [{"type": "reasoning.encrypted", "data": "aGlk", "id": "r1"}]},
+    ]
+    signed = '[{"type":"reasoning.text","text":"Hm.","index":0,"signature":"c2ln"}]'
+    hidden = '[{"type":"reasoning.encrypted","data":"aGlk","id":"r1"}]'
+    assert said(*deltas) == [
+        *thought(0, "Hm", "."),
+        BlockStart(1, Reasoning(state=State("encrypted", signed))),
+        BlockEnd(1),
+        *text(2, "Hi"),
+        BlockStart(3, Reasoning(state=State("encrypted", hidden))),
+        BlockEnd(3),
+        STOP,
+    ]
+
+
+def leaning(start: Any, end: Any, url: Any = PAGE, **rest: Any) -> dict[str, Any]:
+    cited = {"url": url, "title": "A page", "start_index": start, "end_index": end, **rest}
+    return {"type": "url_citation", "url_citation": cited}
+
+
+def cited(block: int, start: int | None, end: int | None, annotation: Any, words: str = "") -> Cited:
+    return Cited(block, Citation("web", PAGE, "A page", words, start, end, annotation))
+
+
+def test_annotations_belong_to_their_text() -> None:
+    """Their places count from the beginning of the message; those that stand before the text are unknown in it."""
+    one, two, three, four = leaning(0, 2), leaning(2, 4, content="words"), leaning(1, 4), leaning(None, 4)
+    deltas = [
+        {"content": "So"},
+        {"annotations": [one]},
+        {"reasoning_content": "Hm"},
+        {"annotations": [two]},
+        {"content": "it"},
+        {"annotations": [three, four]},
+    ]
+    assert said(*deltas) == [
+        BlockStart(0, Text("")),
+        TextDelta(0, "So"),
+        cited(0, 0, 2, one),
+        BlockEnd(0),
+        *thought(1, "Hm"),
+        BlockStart(2, Text("")),
+        cited(2, 0, 2, two, "words"),
+        TextDelta(2, "it"),
+        cited(2, None, None, three),
+        cited(2, None, None, four),
+        BlockEnd(2),
+        STOP,
+    ]
+
+
+@pytest.mark.parametrize(
+    "deltas",
+    [
+        [{"content": "So", "annotations": [leaning(0, 1, url="")]}],
+        [{"content": "So", "annotations": [{"type": "file_citation", "file_citation": {"file_id": "f"}}]}],
+        [{"annotations": [leaning(0, 1)]}],
+    ],
+    ids=["without a URL", "of another kind", "without a text"],
+)
+def test_annotations_that_cannot_be_told(deltas: list[Any]) -> None:
+    ledger = Ledger()
+    events = read(*map(chunk, deltas), chunk({}, "stop"), ledger=ledger)
+    assert not any(isinstance(event, Cited) for event in events)
+    assert codes(ledger) == {"answer.citation"}
+
+
+TOKEN = {"token": "Hi", "logprob": -0.5, "bytes": [72, 105], "top_logprobs": [{"token": "Ho", "logprob": -2}]}
+LOGPROB = Logprob("Hi", -0.5, (72, 105), (Logprob("Ho", -2),))
+
+
+def with_tokens(delta: Any, **logprobs: Any) -> dict[str, Any]:
+    found = chunk(delta)
+    found["choices"][0]["logprobs"] = {"content": None, "refusal": None, **logprobs}
+    return found
+
+
+def test_logprobs_go_with_their_words() -> None:
+    events = read(
+        with_tokens({"role": "assistant", "content": ""}, content=[]),
+        with_tokens({"content": ""}, content=[TOKEN]),
+        with_tokens({"content": "Hi"}, content=[TOKEN]),
+        with_tokens({"refusal": "Hi"}, refusal=[TOKEN]),
+        chunk({}, "stop"),
+    )
+    assert events[1:-2] == [
+        BlockStart(0, Text("")),
+        TextDelta(0, "", (LOGPROB,)),
+        TextDelta(0, "Hi", (LOGPROB,)),
+        BlockEnd(0),
+        BlockStart(1, Refusal("")),
+        RefusalDelta(1, "Hi", (LOGPROB,)),
+        BlockEnd(1),
+    ]
+
+
+@pytest.mark.parametrize("delta", [{"reasoning_content": "Hm", "content": ""}, {"tool_calls": [], "content": None}])
+def test_logprobs_of_what_is_no_text(delta: Any) -> None:
+    ledger = Ledger()
+    events = read(with_tokens(delta, content=[TOKEN]), ledger=ledger)
+    assert not any(isinstance(event, TextDelta) for event in events)
+    assert codes(ledger) == {"answer.logprobs"}
+
+
+def test_odd_tokens() -> None:
+    odd = [{"token": 7, "logprob": "x", "bytes": ["a"], "top_logprobs": 3}, "no token"]
+    events = read(with_tokens({"content": "Hi"}, content=odd))
+    assert events[2] == TextDelta(0, "Hi", (Logprob("", 0.0),))
+
+
+ENDS: dict[str, tuple[list[Any], list[Event]]] = {
+    "the last words come with the finish": ([chunk({"content": "Hi"}, "stop")], [*text(0, "Hi"), STOP, End()]),
+    "a whole call comes with the finish": (
+        [chunk(calling(more(0, "{}", "call_1", "one")), "stop")],
+        [*call(0, "call_1", "one", "{}"), Finished(Finish("tool_calls", "stop")), End()],
+    ),
+    "a choice without a delta (P-51)": (
+        [chunk({"content": "Hi"}), {**HEAD, "choices": [{"index": 0, "finish_reason": "stop"}]}],
+        [*text(0, "Hi"), STOP, End()],
+    ),
+    "no finish": ([chunk({"content": "Hi"})], [BlockStart(0, Text("")), TextDelta(0, "Hi")]),
+    "an empty finish is none": ([chunk({"content": "Hi"}, "")], [BlockStart(0, Text("")), TextDelta(0, "Hi")]),
+    "the finish comes again": (
+        [chunk({"content": "Hi"}, "stop"), chunk({"content": ""}, "stop", usage=SPENT)],
+        [*text(0, "Hi"), STOP, UsageSeen(Usage(10, output_text=5)), End()],
+    ),
+    "nothing was said": ([chunk({}, "stop")], [STOP, End()]),
+    "two answers": (
+        [
+            {**HEAD, "choices": [{"index": 0, "delta": {"content": "A"}}, {"index": 1, "delta": {"content": "B"}}]},
+            chunk({"content": "b"}, index=1),
+            chunk({}, "length", index=1),
+            chunk({"content": "a"}, index=0),
+            chunk({}, "stop", index=0),
+        ],
+        [
+            BlockStart(0, Text("")),
+            TextDelta(0, "A"),
+            BlockStart(1, Text(""), 1),
+            TextDelta(1, "B"),
+            TextDelta(1, "b"),
+            BlockEnd(1),
+            Finished(Finish("length", "length"), 1),
+            TextDelta(0, "a"),
+            BlockEnd(0),
+            STOP,
+            End(),
+        ],
+    ),
+    "two answers without indexes": (
+        [{**HEAD, "choices": [{"delta": {}, "finish_reason": "stop"}, {"delta": {}, "finish_reason": "length"}]}],
+        [STOP, Finished(Finish("length", "length"), 1), End()],
+    ),
+    "one of two answers goes on": (
+        [chunk({}, "stop"), chunk({"content": "B"}, index=1)],
+        [STOP, BlockStart(0, Text(""), 1), TextDelta(0, "B")],
+    ),
+    "usage on every chunk": (
+        [
+            chunk({"content": "Hi"}, usage={"prompt_tokens": 10, "completion_tokens": 1}),
+            chunk({"content": "!"}, usage={"prompt_tokens": 10, "completion_tokens": 2}),
+            chunk({}, "stop", usage={"prompt_tokens": 10, "completion_tokens": 2}),
+        ],
+        [
+            UsageSeen(Usage(10, output_text=1)),
+            BlockStart(0, Text("")),
+            TextDelta(0, "Hi"),
+            UsageSeen(Usage(10, output_text=2)),
+            TextDelta(0, "!"),
+            BlockEnd(0),
+            STOP,
+            End(),
+        ],
+    ),
+    "placeholders take nothing away (P-43, P-47)": (
+        [
+            chunk({}, "stop", usage={"prompt_tokens": 10, "completion_tokens": 0}),
+            {**HEAD, "choices": [], "usage": {"prompt_tokens": 0, "completion_tokens": 5}},
+            {**HEAD, "choices": [], "usage": {"prompt_tokens": 0, "completion_tokens": 0}},
+            {**HEAD, "choices": [], "usage": None},
+            {**HEAD, "choices": [], "usage": {}},
+        ],
+        [UsageSeen(Usage(10)), STOP, UsageSeen(Usage(10, output_text=5)), End()],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_ends_and_usage(name: str) -> None:
+    data, events = ENDS[name]
+    assert read(*data) == [START, *events]
+
+
+def test_what_comes_behind_a_finish_is_told_as_lost() -> None:
+    ledger = Ledger()
+    events = read(chunk({"content": "Hi"}, "stop"), chunk({"content": "late"}), ledger=ledger)
+    assert events[1:] == [*text(0, "Hi"), STOP, End()]
+    assert codes(ledger) == {"answer.late"}
+
+
+def test_nothing_comes_behind_the_end() -> None:
+    reader = module("reader").ChatReader(Ledger())
+    assert reader.end() == ()
+    reader.read(None, chunk({"content": "Hi"}, "stop"))
+    assert reader.end() == (End(),)
+    assert reader.end() == ()
+    assert reader.read(None, chunk({"content": "late"}, index=1)) == ()
+
+
+STARTS: dict[str, tuple[list[Any], list[Event]]] = {
+    "a role is all that is needed": ([chunk(ROLE)], [START]),
+    "no choices at first (Azure)": (
+        [
+            {"id": "", "object": "", "created": 0, "model": "", "choices": [], "prompt_filter_results": [1]},
+            chunk(ROLE),
+        ],
+        [START._replace(rest={"prompt_filter_results": [1]})],
+    ),
+    "usage before it": (
+        [{"choices": [], "usage": SPENT}, chunk(ROLE)],
+        [START, UsageSeen(Usage(10, output_text=5))],
+    ),
+    "nothing is known": ([{"choices": [{"delta": ROLE}]}], [Start("chat")]),
+    "of the wrong types": (
+        [{"id": 7, "model": None, "created": "x", "service_tier": 1, "choices": [{"delta": ROLE}]}],
+        [Start("chat")],
+    ),
+    "what only Chat knows": (
+        [
+            chunk(
+                ROLE, created=7.0, service_tier="flex", system_fingerprint="fp", obfuscation="x", no=None, provider="p"
+            )
+        ],
+        [START._replace(created=7, tier="flex", rest={"system_fingerprint": "fp", "provider": "p"})],
+    ),
+    "no choices but an event": ([{}, {"choices": "x"}], []),
+}
+
+
+@pytest.mark.parametrize("name", STARTS)
+def test_starts(name: str) -> None:
+    data, events = STARTS[name]
+    assert read(*data) == events
+
+
+def test_members_without_a_place_are_lost() -> None:
+    ledger = Ledger()
+    data = chunk({"content": "Hi", "odd": 1, "none": None})
+    data["choices"][0]["content_filter_results"] = {"hate": {"filtered": False}}
+    read(data, ledger=ledger)
+    assert ledger.losses == [Loss("field.foreign", "content_filter_results"), Loss("field.foreign", "odd")]
+
+
+FAILURES = [
+    ({"error": {"message": "It broke", "type": "server_error"}}, ErrorKind.SERVER, "It broke"),
+    ({"error": "It broke"}, ErrorKind.SERVER, "It broke"),
+    ({"error": {"code": 429, "message": "Slow"}, "choices": []}, ErrorKind.RATE_LIMITED, "Slow"),
+    (chunk({}, "error") | {"error": None}, ErrorKind.SERVER, "upstream: the answer ended with error"),
+    (chunk({"content": "x"}, "network_error"), ErrorKind.BAD_GATEWAY, "upstream: the answer ended with network_error"),
+]
+
+
+@pytest.mark.parametrize(("data", "kind", "message"), FAILURES)
+@pytest.mark.parametrize("before", [[], [chunk({"content": "Hi"})]], ids=["at once", "later"])
+def test_an_error_ends_the_stream(before: list[Any], data: Any, kind: ErrorKind, message: str) -> None:
+    events = read(*before, data, chunk({"content": "late"}), chunk({}, "stop"))
+    assert isinstance(events[0], Start)
+    failed = events[-1]
+    assert isinstance(failed, Failed)
+    assert (failed.error.kind, failed.error.message, failed.error.protocol in (None, "chat")) == (kind, message, True)
+
+
+def test_an_error_of_one_choice_ends_all() -> None:
+    choices = [{"index": 0, "delta": {}, "finish_reason": "error"}, {"index": 1, "delta": {"content": "Hi"}}]
+    assert [type(event) for event in read({**HEAD, "choices": choices})] == [Start, Failed]
+
+
+def test_nobodys_json_is_changed() -> None:
+    details = {"type": "reasoning.text", "text": "Hm", "index": 0, "signature": "c2ln"}
+    data = [chunk({"reasoning_details": [details]}), chunk({"reasoning_details": [dict(details)]}), chunk({}, "stop")]
+    before = repr(data)
+    read(*data)
+    assert repr(data) == before
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.lists(chunks(), max_size=6))
+def test_whatever_comes_the_laws_are_kept(data: list[Any]) -> None:
+    read(*data)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@given(events=streams(overlapping=False))
+def test_what_was_written_means_the_same(events: list[Event]) -> None:
+    """The stream that a client gets, read as an upstream's, is the answer that the whole one is."""
+    try:
+        whole = build_response(fold(events), REQUEST, IDS, Ledger())
+    except UpstreamFailed:
+        return
+    again = fold(read(*check_stream(written(events))))
+    assert plain(build_response(again, REQUEST, IDS, Ledger())) == plain(
+        build_response(parse_response(whole, Ledger()), REQUEST, IDS, Ledger())
+    )

@@ -1,0 +1,24 @@
+"""The request tables: every row of protocols.md 2.1 to 2.8."""
+
+from __future__ import annotations
+
+from .cells import Row
+from .rows_lenient import LENIENT
+from .rows_output import OUTPUT, REASONING, STATE
+from .rows_results import HOSTED, RESULTS
+from .rows_tools import CALLED, CHOSEN, DECLARED
+from .rows_turns import PARTS, TURNS
+
+ROWS: tuple[Row, ...] = (
+    *TURNS,
+    *PARTS,
+    *DECLARED,
+    *CHOSEN,
+    *CALLED,
+    *RESULTS,
+    *REASONING,
+    *OUTPUT,
+    *STATE,
+    *HOSTED,
+    *LENIENT,
+)

@@ -1,0 +1,514 @@
+"""Requests: instructions, turns and content parts (protocols.md 2.1 and 2.2)."""
+
+from __future__ import annotations
+
+from .cells import Case, Later, NotHere, Refused, Row, nowhere, row
+from .matching import WORDS, Like, Named, OneOf
+from .words import (
+    A_TOOLS,
+    C_TOOLS,
+    CAT,
+    GO,
+    HI,
+    PDF,
+    PNG,
+    WAV,
+    a_base64,
+    a_document,
+    a_image,
+    a_pdf,
+    a_redacted,
+    a_result,
+    a_thinking,
+    a_use,
+    assistant,
+    c_call,
+    c_calling,
+    c_file,
+    c_image,
+    c_result,
+    developer,
+    says,
+    system,
+    text,
+    user,
+)
+
+#: How a model without instructions in mid-conversation is told one.
+REMINDER = Like(r"^<system-reminder>\s*In French now\.\s*</system-reminder>$")
+
+TURNS: tuple[Row, ...] = (
+    row(
+        "2.1",
+        "Leading system prompt",
+        [
+            Case(says(system("Be brief."), HI), {"system": "Be brief."}),
+            Case(
+                says(system("One."), system(text("Two."), text("Three.")), HI),
+                {"system": [text("One."), text("Two."), text("Three.")]},
+            ),
+        ],
+        [
+            Case({"system": "Be brief."}, says(system("Be brief."), HI)),
+            Case({"system": [text("One."), text("Two.")]}, says(system(text("One."), text("Two.")), HI)),
+            Case({"system": "One.", **says(system("Two."), HI)}, says(system("One."), system("Two."), HI)),
+        ],
+    ),
+    row(
+        "2.1",
+        "Developer prompt",
+        [
+            Case(says(developer("Be brief."), HI), {"system": "Be brief."}),
+            Case(says(system("One."), developer("Two."), HI), {"system": [text("One."), text("Two.")]}),
+        ],
+        NotHere("Messages has no developer prompt"),
+    ),
+    row(
+        "2.1",
+        "Mid-conversation system/developer",
+        [
+            *(
+                Case(
+                    says(HI, assistant("Hello."), instruction, GO),
+                    says(HI, assistant("Hello."), user(text(REMINDER), text("Go on"))),
+                )
+                for instruction in (system("In French now."), developer("In French now."))
+            ),
+            Case(
+                says(HI, c_calling(c_call()), c_result("found"), developer("In French now."), tools=C_TOOLS),
+                says(HI, assistant(a_use()), user(a_result("found"), text(REMINDER)), tools=A_TOOLS),
+            ),
+            *(
+                Case(
+                    says(HI, assistant("Hello."), instruction, GO),
+                    says(HI, assistant("Hello."), system("In French now."), GO),
+                    dialect={"mid_system": "role"},
+                )
+                for instruction in (system("In French now."), developer("In French now."))
+            ),
+        ],
+        [
+            Case(
+                says(HI, assistant("Hello."), system("In French now."), GO),
+                says(HI, assistant("Hello."), system("In French now."), GO),
+            ),
+            Case(
+                says(HI, system(text("One."), text("Two."))),
+                says(HI, system(text("One."), text("Two."))),
+            ),
+        ],
+    ),
+    row(
+        "2.1",
+        "System-only request",
+        Case(says(system("Be brief.")), {"system": "Be brief.", **says(user(WORDS))}, ("turn.added",)),
+        NotHere("a Messages client must send a message"),
+    ),
+    nowhere("2.1", "`instructions` + previous_response_id", "Responses only"),
+    row(
+        "2.1",
+        "User turn",
+        [
+            Case(says(user("Hi")), says(user("Hi"))),
+            Case(says(user("Hi", name="bob")), says(user("Hi")), ("message.name",)),
+        ],
+        Case(says(user("Hi")), says(user("Hi"))),
+    ),
+    row(
+        "2.1",
+        "Assistant turn",
+        [
+            Case(says(HI, assistant("Hello."), GO), says(HI, assistant("Hello."), GO)),
+            Case(says(HI, assistant("Hello.", name="eve"), GO), says(HI, assistant("Hello."), GO), ("message.name",)),
+            Case(
+                says(HI, assistant(text("Hello."), text("You.")), GO),
+                says(HI, assistant(text("Hello."), text("You.")), GO),
+            ),
+        ],
+        [
+            Case(says(HI, assistant("Hello."), GO), says(HI, assistant("Hello."), GO)),
+            Case(
+                says(HI, assistant(text("Look: "), a_use()), user(a_result("found")), tools=A_TOOLS),
+                says(HI, c_calling(c_call(), content="Look: "), c_result("found"), tools=C_TOOLS),
+            ),
+            Case(  # one assistant message for each turn, the content its joined text (2.9, To Chat 2)
+                says(HI, assistant(text("One, "), text("two.")), GO),
+                says(HI, assistant("One, two."), GO),
+            ),
+        ],
+    ),
+    row(
+        "2.1",
+        "Tool turn",
+        Case(
+            says(HI, c_calling(c_call()), c_result("found"), tools=C_TOOLS),
+            says(HI, assistant(a_use()), user(a_result("found")), tools=A_TOOLS),
+        ),
+        Case(
+            says(HI, assistant(a_use()), user(a_result("found")), tools=A_TOOLS),
+            says(HI, c_calling(c_call()), c_result("found"), tools=C_TOOLS),
+        ),
+    ),
+    row(
+        "2.1",
+        "Legacy function turn",
+        [
+            Case(
+                says(
+                    HI,
+                    {**assistant(), "function_call": {"name": "lookup", "arguments": '{"q":"x"}'}},
+                    {"role": "function", "name": "lookup", "content": "found"},
+                    functions=[C_TOOLS[0]["function"]],
+                    function_call="auto",
+                ),
+                says(
+                    HI,
+                    assistant(a_use(id=Named("call"))),
+                    user(a_result("found", id=Named("call"))),
+                    tools=A_TOOLS,
+                    tool_choice={"type": "auto"},
+                ),
+            ),
+            Case(
+                {"functions": [C_TOOLS[0]["function"]], "function_call": {"name": "lookup"}},
+                {"tools": A_TOOLS, "tool_choice": {"type": "tool", "name": "lookup"}},
+            ),
+        ],
+        NotHere("Messages never had functions"),
+    ),
+    row(
+        "2.1",
+        "Alternation",
+        [
+            Case(says(user("One."), user("Two.")), says(user(text("One."), text("Two.")))),
+            Case(
+                says(HI, assistant("One."), assistant("Two."), GO),
+                says(HI, assistant(text("One."), text("Two.")), GO),
+            ),
+            Case(  # all results of a turn in one user message, first in it, then what the user says (P-52, P-55)
+                says(
+                    HI,
+                    c_calling(c_call("call_1"), c_call("call_2")),
+                    c_result("one", id="call_1"),
+                    c_result("two", id="call_2"),
+                    GO,
+                    tools=C_TOOLS,
+                ),
+                says(
+                    HI,
+                    assistant(a_use("call_1"), a_use("call_2")),
+                    user(a_result("one", id="call_1"), a_result("two", id="call_2"), text("Go on")),
+                    tools=A_TOOLS,
+                ),
+            ),
+            Case(says(assistant("I began."), HI), says(user(WORDS), assistant("I began."), HI), ("turn.added",)),
+        ],
+        [
+            Case(says(user("One."), user("Two.")), says(user("One."), user("Two."))),
+            Case(
+                says(
+                    HI,
+                    assistant(a_use("call_1"), a_use("call_2")),
+                    user(a_result("one", id="call_1"), a_result("two", id="call_2"), text("Go on")),
+                    tools=A_TOOLS,
+                ),
+                says(
+                    HI,
+                    c_calling(c_call("call_1"), c_call("call_2")),
+                    c_result("one", id="call_1"),
+                    c_result("two", id="call_2"),
+                    GO,
+                    tools=C_TOOLS,
+                ),
+            ),
+            Case(  # words before the results: they come behind the tool messages, which must be right at their calls
+                says(HI, assistant(a_use()), user(text("Go on"), a_result("found")), tools=A_TOOLS),
+                says(HI, c_calling(c_call()), c_result("found"), GO, tools=C_TOOLS),
+                own=says(HI, assistant(a_use()), user(a_result("found"), text("Go on")), tools=A_TOOLS),
+            ),
+        ],
+    ),
+    row(
+        "2.1",
+        "Last turn is assistant (prefill)",
+        [
+            Case(says(HI, assistant("Sure,")), says(HI, assistant("Sure,")), ("?turn.prefill",)),
+            Case(says(HI, assistant("Sure, \n")), says(HI, assistant("Sure,")), ("?turn.prefill",)),
+        ],
+        Case(
+            says(HI, assistant("Sure,")),
+            OneOf({"messages": [HI]}, {"messages": [HI, assistant("Sure,"), user(WORDS)]}),
+            ("turn.prefill", "?turn.added"),
+        ),
+    ),
+    nowhere("2.1", "Assistant phase", "Responses only"),
+    row(
+        "2.1",
+        "Empty text",
+        [
+            Case(says(user(text(""), text("Hi"))), says(user("Hi")), own=says(user("Hi"))),
+            Case(
+                says(HI, assistant(""), GO), says(user(text("Hi"), text("Go on"))), own=says(HI, assistant(""), GO)
+            ),
+            Case(says(user(text(" \n"), text("Hi"))), says(user("Hi"))),
+            Case(says(system(""), HI), {}, own=says(system(""), HI)),
+            Refused(says(user("")), "messages"),
+        ],
+        [
+            Case(says(user(text(""), text("Hi"))), says(user("Hi")), own=says(user("Hi"))),
+            Case(
+                says(HI, assistant("Hello."), user(text(""))), OneOf(
+                    {"messages": [HI]}, {"messages": [HI, assistant("Hello."), user(WORDS)]}
+                ),
+                ("turn.prefill", "?turn.added"),
+                own=says(HI, assistant("Hello."), user()),
+            ),
+            Case({"system": ""}, {}, own={}),
+            Case({"system": [text("")]}, {}, own={}),
+            Refused(says(user("")), "messages"),
+        ],
+    ),
+    nowhere("2.1", "Prompt template", "Responses only"),
+)
+
+PARTS: tuple[Row, ...] = (
+    row(
+        "2.2",
+        "Text",
+        [
+            Case(says(user(text("One."), text("Two."))), says(user(text("One."), text("Two.")))),
+            Case(says(user("\u4f60\u597d \U0001f680\u2028")), says(user("\u4f60\u597d \U0001f680\u2028"))),
+        ],
+        [
+            Case(says(user(text("One."), text("Two."))), says(user(text("One."), text("Two.")))),
+            Case(says(user("\u4f60\u597d \U0001f680\u2028")), says(user("\u4f60\u597d \U0001f680\u2028"))),
+        ],
+    ),
+    row(
+        "2.2",
+        "Image URL",
+        Case(says(user(text("See"), c_image(CAT))), says(user(text("See"), a_image(type="url", url=CAT)))),
+        Case(says(user(text("See"), a_image(type="url", url=CAT))), says(user(text("See"), c_image(CAT)))),
+    ),
+    row(
+        "2.2",
+        "Image base64",
+        [
+            Case(says(user(c_image(f"data:image/png;base64,{PNG}"))), says(user(a_base64()))),
+            Case(
+                says(user(c_image(f"data:image/jpg;base64,{PNG}"))), says(user(a_base64(media_type="image/jpeg")))
+            ),
+            Case(
+                says(user(c_image(f"data:;base64,{PNG}"))),
+                says(user(a_base64())),
+                own=says(user(c_image(f"data:image/png;base64,{PNG}"))),
+            ),
+            Refused(says(user(c_image(f"data:image/tiff;base64,{PNG}"))), "messages[0].content[0]"),
+        ],
+        [
+            Case(says(user(a_base64())), says(user(c_image(f"data:image/png;base64,{PNG}")))),
+            Case(
+                says(user(a_base64(media_type="image/webp"))), says(user(c_image(f"data:image/webp;base64,{PNG}")))
+            ),
+        ],
+    ),
+    row(
+        "2.2",
+        "Image file id",
+        NotHere("Chat has no ids of images"),
+        Refused(says(user(text("See"), a_image(type="file", file_id="file_1"))), "messages[0].content[1]"),
+    ),
+    row(
+        "2.2",
+        "Image detail / resolution",
+        [
+            Case(says(user(c_image(CAT, detail="low"))), says(user(a_image(type="url", url=CAT))), ("image.detail",)),
+            Case(says(user(c_image(CAT, detail="high"))), says(user(a_image(type="url", url=CAT))), ("image.detail",)),
+        ],
+        Case(
+            says(user({**a_image(type="url", url=CAT), "transformations": {"oversized_image": "error"}})),
+            says(user(c_image(CAT))),
+            ("image.detail|field.foreign",),
+        ),
+    ),
+    row(
+        "2.2",
+        "PDF/file base64",
+        [
+            Case(
+                says(user(c_file(file_data=f"data:application/pdf;base64,{PDF}", filename="a.pdf"))),
+                says(user(a_pdf(title="a.pdf"))),
+            ),
+            Case(
+                says(user(c_file(file_data=PDF, filename="a.pdf"))),
+                says(user(a_pdf(title="a.pdf"))),
+                own=says(user(c_file(file_data=f"data:application/pdf;base64,{PDF}", filename="a.pdf"))),
+            ),
+            Refused(says(user(c_file(file_id="file-1"))), "messages[0].content[0]"),
+            Refused(
+                says(user(c_file(file_data=f"data:application/zip;base64,{PDF}", filename="a.zip"))),
+                "messages[0].content[0]",
+            ),
+        ],
+        [
+            Case(
+                says(user(a_pdf(title="a.pdf"))),
+                says(user(c_file(file_data=f"data:application/pdf;base64,{PDF}", filename="a.pdf"))),
+            ),
+            Case(
+                says(user(a_pdf())),
+                says(user(c_file(file_data=f"data:application/pdf;base64,{PDF}", filename="document.pdf"))),
+            ),
+            Case(
+                says(user(a_pdf(title="a.pdf", context="From the archive."))),
+                says(
+                    user(
+                        text("From the archive."),
+                        c_file(file_data=f"data:application/pdf;base64,{PDF}", filename="a.pdf"),
+                    )
+                ),
+                ("document.context",),
+            ),
+            Refused(says(user(a_document({"type": "file", "file_id": "file_1"}))), "messages[0].content[0]"),
+        ],
+    ),
+    row(
+        "2.2",
+        "File URL",
+        NotHere("Chat has no URLs of files"),
+        Refused(  # it would have to be fetched and inlined, which a codec cannot
+            says(user(a_document({"type": "url", "url": "https://doc.example/a.pdf"}))), "messages[0].content[0]"
+        ),
+    ),
+    row(
+        "2.2",
+        "Text document",
+        NotHere("Chat writes texts as texts"),
+        [
+            Case(
+                says(user(a_document({"type": "text", "media_type": "text/plain", "data": "Body."}, title="Notes"))),
+                says(user(Like(r"Notes.*Body\."))),
+                ("document.*",),
+            ),
+            Case(
+                says(user(a_document({"type": "content", "content": [text("One."), text("Two.")]}, title="Notes"))),
+                OneOf(
+                    says(user(Like(r"Notes.*One\..*Two\."))), says(user(text("Notes"), text("One."), text("Two.")))
+                ),
+                ("document.*",),
+            ),
+        ],
+    ),
+    row(
+        "2.2",
+        "search_result block",
+        NotHere("Chat has no search results"),
+        Case(
+            says(
+                user(
+                    {
+                        "type": "search_result",
+                        "source": "https://src.example",
+                        "title": "A find",
+                        "content": [text("The words.")],
+                    },
+                    text("Why?"),
+                )
+            ),
+            says(user(text(Like(r"A find.*https://src\.example.*The words\.")), text("Why?"))),
+            ("search_result.citations",),
+        ),
+    ),
+    row(
+        "2.2",
+        "Audio in",
+        Refused(
+            says(user({"type": "input_audio", "input_audio": {"data": WAV, "format": "wav"}})), "messages[0].content[0]"
+        ),
+        NotHere("Messages has no audio"),
+    ),
+    row(
+        "2.2",
+        "Video in",
+        Refused(
+            says(user({"type": "video_url", "video_url": {"url": "https://film.example/a.mp4"}})),
+            "messages[0].content[0]",
+        ),
+        NotHere("Messages has no video"),
+    ),
+    row(
+        "2.2",
+        "Refusal in history",
+        [
+            Case(
+                says(HI, assistant({"type": "refusal", "refusal": "I must not."}), GO),
+                says(HI, assistant("I must not."), GO),
+                own=says(HI, assistant(refusal="I must not."), GO),
+            ),
+            Case(says(HI, assistant(refusal="I must not."), GO), says(HI, assistant("I must not."), GO)),
+        ],
+        NotHere("a refusal of Messages has no words in its history"),
+    ),
+    row(
+        "2.2",
+        "Reasoning in history",
+        Later(
+            "replay of reasoning",
+            Case(
+                says(HI, assistant("Hello.", reasoning_content="A greeting."), GO),
+                says(HI, assistant("Hello."), GO),
+                ("reasoning.history",),
+            ),
+        ),
+        Later(
+            "replay of reasoning",
+            Case(
+                says(HI, assistant(a_thinking("A greeting."), a_redacted(block=1), text("Hello.")), GO),
+                says(HI, assistant("Hello."), GO),
+                ("reasoning.history",),
+            ),
+        ),
+    ),
+    row(
+        "2.2",
+        "Cache breakpoint",
+        Later(
+            "cache breakpoints",
+            Case(
+                says(user(text("Hi", prompt_cache_breakpoint={"mode": "explicit"}))),
+                says(user("Hi")),
+                ("cache.breakpoint",),
+            ),
+        ),
+        Later(
+            "cache breakpoints",
+            Case(
+                says(user(text("Hi", cache_control={"type": "ephemeral", "ttl": "1h"}))),
+                says(user("Hi")),
+                ("cache.breakpoint",),
+            ),
+        ),
+    ),
+    row(
+        "2.2",
+        "Citations config",
+        NotHere("Chat has no switch for citations"),
+        Case(
+            says(user(a_pdf(title="a.pdf", citations={"enabled": True}))),
+            says(user(c_file(file_data=f"data:application/pdf;base64,{PDF}", filename="a.pdf"))),
+            ("citations.config",),
+        ),
+    ),
+    row(
+        "2.2",
+        "Unknown part type",
+        [
+            Case(says(user(text("Hi"), {"type": "hologram", "x": 1})), says(user("Hi")), ("part.foreign",)),
+            Refused(says(user({"type": "hologram", "x": 1})), "messages[0].content"),
+        ],
+        [
+            Case(says(user(text("Hi"), {"type": "hologram", "x": 1})), says(user("Hi")), ("part.foreign",)),
+            Refused(says(user({"type": "hologram", "x": 1})), "messages[0].content"),
+        ],
+    ),
+)
