@@ -82,7 +82,7 @@ class CallIds:
             wire = next((one for one, own in self._open.items() if not own), next(iter(self._open), None))
         elif (known := self._calls.get(id)) is not None:
             wires = known[1]
-            wire = next((one for one in wires if one in self._open), wires[-1])
+            wire = wires[0] if len(wires) == 1 else next((one for one in wires if one in self._open), wires[-1])
         else:
             return None
         if wire is not None:
@@ -119,4 +119,4 @@ def _made_of(place: tuple[int, int], name: str, arguments: str) -> str:
 
 def _hash(text: str) -> str:
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
-    return base64.b32encode(digest).decode().lower()[:_HASH_LENGTH]
+    return base64.b32encode(digest[:20]).decode().lower()[:_HASH_LENGTH]

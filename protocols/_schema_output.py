@@ -35,6 +35,8 @@ _OF: Final[Mapping[str, frozenset[str]]] = {
     "object": _OF_OBJECTS, "array": _OF_ARRAYS, "string": _OF_STRINGS, "number": _OF_NUMBERS, "integer": _OF_NUMBERS,
 }  # fmt: skip
 _TYPING: Final = frozenset(("$ref", "allOf", "anyOf", "const", "enum", "oneOf", "type"))
+_SUBSTANCE: Final = _TYPING | _OF_OBJECTS | {"items", "prefixItems"}
+_DEFINITION: Final = "#/$defs/"
 _FOREIGN: Final = re.compile(r"[^A-Za-z0-9_.-]")
 _SCALARS: Final = ("string", "number", "boolean", "null")
 #: How often objects are made of several, and how deep schemas are told: both are far beyond what a vendor takes.
@@ -69,6 +71,9 @@ class _Dialect:
         definitions: dict[str, Any] = {}
         for name, waiting in self._waiting:  # grows while definitions refer to others
             definitions[name] = self._node(waiting)
+        for _ in definitions:
+            if "$ref" in made:
+                made = definitions[made["$ref"].removeprefix(_DEFINITION)]
         return {**made, "$defs": definitions} if definitions else made
 
     def _unreferenced(self, schema: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -81,7 +86,7 @@ class _Dialect:
         return schema
 
     def _node(self, schema: Mapping[str, Any]) -> dict[str, Any]:
-        left = {name: value for name, value in schema.items() if name not in _SILENT}
+        left = {name: value for name, value in _folded(schema).items() if name not in _SILENT}
         about: dict[str, Any] = {name: left.pop(name) for name in _ABOUT if name in left}
         self._depth += 1
         if self._depth > _DEPTH:
@@ -121,7 +126,7 @@ class _Dialect:
             self._taken.add(name)
             self._names[reference] = name
             self._waiting.append((name, self._document.target(reference) or {}))
-        return {"$ref": f"#/$defs/{name}"}
+        return {"$ref": _DEFINITION + name}
 
     def _combined(self, left: dict[str, Any]) -> dict[str, Any]:
         """A schema made of several."""
@@ -196,10 +201,9 @@ class _Dialect:
 
     def _fill_array(self, made: dict[str, Any], left: dict[str, Any]) -> None:
         items = left.pop("items", {})
-        if items == {} and "prefixItems" in left:
+        if not items and "prefixItems" in left:
             items = {"anyOf": left["prefixItems"]}
-        if isinstance(items, dict):
-            made["items"] = self._node(items)
+        made["items"] = self._node(items or {})
         if left.get("minItems") in (0, 1):
             made["minItems"] = left.pop("minItems")
 
@@ -207,6 +211,21 @@ class _Dialect:
         """The dialect has no word for any value, and lists and objects of anything cannot be told at all."""
         self._changes.tell("any value became any scalar")
         return {"anyOf": [{"type": kind} for kind in _SCALARS]}
+
+
+def _folded(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A schema with the members of its ``allOf`` that are only more words on what the others are."""
+    if "allOf" not in schema:
+        return schema
+    folded = dict(schema)
+    members = folded.pop("allOf")
+    others = [member for member in members if not isinstance(member, dict) or not _SUBSTANCE.isdisjoint(member)]
+    if others:
+        folded["allOf"] = others
+    for member in members:
+        if isinstance(member, dict) and _SUBSTANCE.isdisjoint(member):
+            folded = {**member, **folded}
+    return folded
 
 
 def _values(left: dict[str, Any]) -> dict[str, Any] | None:

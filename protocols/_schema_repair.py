@@ -168,6 +168,8 @@ class _Repair:
         fixed: dict[str, Any] = {}
         lifted: list[str] = []
         for name, value in schema.items():
+            if value is None and name in _KEYWORDS:
+                continue  # null counts as absent, as in all that a client sends
             if name in SINGLE:
                 self._single(fixed, name, value)
             elif name in LISTS:
@@ -322,6 +324,7 @@ _READ: Final[Mapping[str, Callable[[_Repair, dict[str, Any], Any], None]]] = {
     "required": _Repair._required,
     "type": _Repair._type,
 }
+_KEYWORDS: Final = SINGLE | LISTS | MAPS | _VALUES.keys() | _READ.keys()
 
 
 def _free_name(name: str, taken: Mapping[str, Any]) -> str:

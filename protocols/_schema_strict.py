@@ -65,7 +65,8 @@ class _Walk:
             return False
         if not isinstance(properties, dict) or not isinstance(required, list):
             return False
-        if len(required) != len(properties) or not properties.keys() <= {name for name in required if name in properties}:
+        named = {name for name in required if isinstance(name, str)}
+        if len(required) != len(properties) or named != properties.keys():
             return False
         self._properties += len(properties)
         self._characters += sum(map(len, properties))

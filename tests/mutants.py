@@ -34,6 +34,10 @@ COPIED = (
     "pyproject.toml", "README.md", "LICENSE", ".env.example", "Makefile",
 )
 GOAL = 0.9
+#: Of all tests that a sample needs; several mutants at a time slow each other down, and a time limit counts as a kill.
+LONGEST_SECONDS = 900.0
+LEAST_TIMEOUT_SECONDS = 90.0
+SLOWER = 3.0
 #: Of a changed line; some tables are one line to the syntax tree.
 SHOWN_CHARACTERS = 150
 
@@ -313,7 +317,7 @@ class Run:
 
     sample: list[Mutant]
     originals: dict[str, str]
-    timeout_seconds: float
+    timeout_seconds: float = LEAST_TIMEOUT_SECONDS
     waiting: queue.SimpleQueue[Mutant] = field(default_factory=queue.SimpleQueue)
     ended: dict[Mutant, str] = field(default_factory=dict)
     told: threading.Lock = field(default_factory=threading.Lock)
@@ -346,7 +350,8 @@ class Run:
                 return
             original = self.originals[mutant.path]
             tree.write(mutant.path, mutant.source(original))
-            code, by = 0, ""
+            code: int | None = 0
+            by = ""
             for files in filter(None, tests_for(tree.place, mutant)):
                 code, by = tree.tests(files, self.timeout_seconds)
                 if code != 0:
@@ -384,9 +389,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="which ones (default 0)")
     parser.add_argument("--only", metavar="PATH", default="", help="one file or folder (default all)")
     parser.add_argument("--jobs", type=int, default=2, help="how many at a time (default 2)")
-    parser.add_argument("--timeout", type=float, default=90.0, help="seconds for one mutant (default 90)")
+    parser.add_argument("--timeout", type=float, help="seconds for one run of tests (default by how long they take)")
     options = parser.parse_args()
-    if options.sample < 1 or options.jobs < 1 or options.timeout <= 0:
+    if options.sample < 1 or options.jobs < 1 or (options.timeout is not None and options.timeout <= 0):
         parser.error("--sample, --jobs and --timeout must be positive")
     return options
 
@@ -407,7 +412,7 @@ def _without(tree: Tree, sample: list[Mutant]) -> str | None:
     if code or not Path(output.strip()).is_relative_to(tree.place):
         return f"the copy is not what is imported: {output.strip()[-500:]}"
     files = dict.fromkeys(name for mutant in sample for files in tests_for(tree.place, mutant) for name in files)
-    code, failed = tree.tests(list(files), 600.0)
+    code, failed = tree.tests(list(files), LONGEST_SECONDS)
     return None if code == 0 else f"the tests fail without a mutant: {failed}"
 
 
@@ -429,11 +434,13 @@ def main() -> int:
             print(f"mutants: nothing to change in {options.only!r}", file=sys.stderr)
             return 2
         print(f"{len(sample)} of {total} mutants, {options.jobs} at a time; first the tests as they are", flush=True)
-        run = Run(sample, texts, options.timeout)
+        run = Run(sample, texts)
         try:
             if problem := _without(trees[0], sample):
                 print(f"mutants: {problem}", file=sys.stderr)
                 return 2
+            needed = SLOWER * (time.monotonic() - started)
+            run.timeout_seconds = options.timeout or max(LEAST_TIMEOUT_SECONDS, needed)
             trees += [copied(trees[0].place, place / str(number)) for number in range(1, options.jobs)]
             run.start(trees)
         except KeyboardInterrupt:

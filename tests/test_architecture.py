@@ -68,6 +68,7 @@ VENDOR_WORDS: dict[tuple[str, str], str] = {
 CROSS_CUTTING: dict[str, str] = {
     "tests/test_architecture.py": "the rules of the house",
     "tests/test_incidents.py": "the incidents that others had, and which test each gave us",
+    "tests/translation": "the tables of conversions, row by row, through codecs and through the server",
     "tests/faults": "the fault table: what networks and vendors do, row by row",
     "tests/matrix": "upstreams killed at every event, clients gone at every moment, a soak",
     "tests/server/test_pressure.py": "a server under pressure: clients that stop reading, limits of requests under way",

@@ -114,14 +114,15 @@ class _Offered(NamedTuple):
 def _offered(request: Request, names: ToolNames, ledger: Ledger) -> list[_Offered]:
     """Functions and custom tools: equal ones once, others of one name under names of their own."""
     offered: list[_Offered] = []
-    first: dict[str, Tool] = {}
+    told: set[str] = set()
     taken = {names.wire(tool.name, tool.namespace) for tool in request.tools if tool.kind != "hosted"}
     for tool in request.tools:
         if tool.kind == "hosted":
             ledger.lose("tool.hosted", tool.at, tool.name)
             continue
         name = names.wire(tool.name, tool.namespace)
-        again = first.setdefault(name, tool) is not tool
+        again = name in told
+        told.add(name)
         if again:
             ledger.lose("tool.duplicate", tool.at, tool.name)
             if any(_plain(one.tool) == _plain(tool) for one in offered):

@@ -157,11 +157,19 @@ class ChatReader:
         choice.length += len(words)
         return TextDelta(choice.block, words)
 
-    def end(self) -> Sequence[Event]:
-        if self._over or not self._choices or not all(choice.finished for choice in self._choices.values()):
+    def end(self, terminal: bool = False) -> Sequence[Event]:
+        """Behind ``[DONE]`` a missing finish reason is inferred, but not of mere reasoning (protocols.md 3.3, P-28)."""
+        if self._over:
             return _NONE
+        events: list[Event] = []
+        for choice in self._choices.values() if terminal else ():
+            if not choice.finished and (choice.length or choice.refused or choice.calls):
+                self._ledger.note("chat.read.finish", "inferred")
+                self._complete(choice, "stop", events)
+        if not self._choices or not all(choice.finished for choice in self._choices.values()):
+            return tuple(events)
         self._over = True
-        return (End(),)
+        return (*events, End())
 
     def _chunk(self, data: Mapping[str, Any]) -> Sequence[Event]:
         """Any chunk.  The first one may be without choices (Azure), ids and all; the answer begins with the next."""
@@ -227,6 +235,10 @@ class ChatReader:
         if finish in FAILED:
             self._fail(failed_answer(found, finish), events)
             return
+        self._complete(choice, finish, events)
+
+    def _complete(self, choice: _Choice, finish: str, events: list[Event]) -> None:
+        """Everything of a candidate has come."""
         self._leave(choice, events)
         choice.calls.close(events)
         self._seal(choice, events)

@@ -350,7 +350,9 @@ class ChatWriter:
         return b""
 
     def _block_end(self, event: BlockEnd) -> bytes:
-        choice = self._at.pop(event.block)
+        choice = self._at.pop(event.block, None)
+        if choice is None:
+            return b""  # an adapter left out how it began
         part, frame = choice.part, b""
         if isinstance(part, Text):
             frame = self._text_end(choice)

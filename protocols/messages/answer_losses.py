@@ -13,6 +13,7 @@ ANSWER_LOSSES: Final[dict[str, str]] = {
     "arguments.invalid": "The arguments of a tool call were no JSON object; what was written stands in `_raw`.",
     "field.foreign": "A member that only the sender's own protocol knows is left out.",
     "finish.native": "Why the answer ended has no word of its own here; the nearest one is told.",
+    "meta.tier": "This service tier has no counterpart.",
     "reasoning.state": "Signatures and hidden reasoning are of use to their own provider only and are left out.",
     "usage.folded": "Tokens that this protocol does not count apart are counted among the input.",
 }

@@ -189,7 +189,6 @@ class _Conversation:
             self._messages.append(_Message(role, at, blocks))
 
     def _assistant(self, place: int, turn: Turn) -> None:
-        words: list[Block] = []
         called: list[tuple[str, ToolCall]] = []
         written: list[Block] = []
         for index, part in enumerate(turn.parts):
@@ -203,7 +202,6 @@ class _Conversation:
                 name = self._names.wire(part.name, part.namespace)
                 written.append(self._blocks.call(part, id_, name))
             elif (block := self._blocks.of(part)) is not None:
-                words.append(block)
                 written.append(block)
         if not written:
             self._blocks.must_not_vanish(turn.parts)

@@ -138,11 +138,14 @@ def _output_config(fields: Fields) -> tuple[str | None, Format | None, Rest]:
 
 
 def _format(value: Mapping[str, Any], at: Path) -> tuple[Format | None, dict[str, Any]]:
-    """Source: protocols.md 2.5 "JSON schema"; a format of another type is not understood and kept."""
+    """Source: protocols.md 2.5 "JSON schema"; a format of another type is not understood and kept.
+
+    A schema is always enforced here, so its client counts on that.
+    """
     fields = Fields(value, at)
     if fields.text("type") != "json_schema":
         return None, {"format": value}
-    return Format("json_schema", fields.mapping("schema", required=True), at=at, rest=fields.rest()), {}
+    return Format("json_schema", fields.mapping("schema", required=True), strict=True, at=at, rest=fields.rest()), {}
 
 
 def _reasoning(fields: Fields, effort: str | None) -> ReasoningWish:

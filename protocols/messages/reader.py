@@ -45,6 +45,7 @@ PIECES: Final[dict[Any, tuple[str, Any, type]]] = {
     "signature_delta": ("signature", None, Reasoning),
     "citations_delta": ("citation", None, Text),
 }
+ENDING: Final = ("stop_reason", "stop_sequence", "stop_details")
 #: An index that no frame has.
 NOWHERE: Final[Any] = object()
 
@@ -102,7 +103,7 @@ class MessagesReader:
             return () if take is None else take(data)
         return self._error(data) if kind is None and data.get("error") else ()
 
-    def end(self) -> Sequence[Event]:
+    def end(self, terminal: bool = False) -> Sequence[Event]:
         """A missing ``message_stop`` is made good once the stop reason is known, as the meter's trailer does."""
         known = not self._over and read_finish(self._stop, self._called) is not None
         return self._finished() if known else ()
@@ -135,22 +136,20 @@ class MessagesReader:
         return [] if read is None else [UsageSeen(read)]
 
     def _message_delta(self, data: Mapping[str, Any]) -> Sequence[Event]:
-        """Several may come; the last reason counts.  What it tells for this protocol only comes too late for Start."""
+        """Several may come; the last reason counts.  What only this protocol knows comes too late for ``Start``."""
         begun = self._begun({})
         delta, usage = data.get("delta"), data.get("usage")
         late = foreign(data, ("type", "delta", "usage"))
         if isinstance(delta, dict):
-            known = ("stop_reason", "stop_sequence", "stop_details")
-            self._stop.update((name, delta[name]) for name in known if delta.get(name) is not None)
-            late |= foreign(delta, known)
-            self._lose_late("stop_details", delta.get("stop_details"), DETAILS)
-        self._lose_late("usage", usage, {*KNOWN, *self._told})
-        self._ledger.lose_rest(late, ())
+            self._stop.update((name, delta[name]) for name in ENDING if delta.get(name) is not None)
+            late |= foreign(delta, ENDING)
+            details = delta.get("stop_details")
+            if isinstance(details, dict) and foreign(details, DETAILS):
+                late["stop_details"] = details
+        if isinstance(usage, dict) and foreign(usage, {*KNOWN, *self._told}):
+            late["usage"] = usage
+        self._ledger.set_aside(late, "messages.read.envelope")
         return begun + self._counted(usage)
-
-    def _lose_late(self, name: str, members: Any, known: Any) -> None:
-        if isinstance(members, dict):
-            self._ledger.lose_rest(foreign(members, known), (name,))
 
     def _message_stop(self, data: Mapping[str, Any]) -> Sequence[Event]:
         return self._begun({}) + self._finished()

@@ -35,7 +35,8 @@ from .vocabulary import CITATION_KINDS, HOSTED_BLOCKS, ID_RULE, PROTOCOL, REFERE
 #: Members of a message that the neutral answer holds.
 MEMBERS: Final = frozenset("id type role model content usage stop_reason stop_sequence stop_details".split())
 DETAILS: Final = frozenset("type category explanation".split())
-TIERS: Final = frozenset(("standard", "priority", "batch"))
+#: A tier's name -> ours.  Source: protocols.md 3.1, service_tier.
+TIERS: Final = {"default": "standard", "standard": "standard", "priority": "priority", "batch": "batch"}
 EMPTY: Final = error_of(
     ErrorKind.BAD_GATEWAY,
     "upstream: nothing of the answer can be told in this protocol",
@@ -174,19 +175,27 @@ def build_response(response: Response, request: Request, ids: Ids, ledger: Ledge
         content.add(part)
     if content.seen.dropped and not content.blocks:
         raise UpstreamFailed(EMPTY, "answered")
-    rest = written_rest(response.rest, own, ledger)
+    rest = written_envelope(response.rest, own, ledger)
     ledger.lose_rest(candidate.rest, ())
     message = message_head(response.id if own else "", ids, rest)
     finish = candidate.finish or inferred(content.seen.called, "messages.response.finish", ledger)
     stop = write_finish(finish, own, content.seen, ledger)
     if more := rest.get("stop_details"):
         stop["stop_details"] = {"type": "refusal", **stop.get("stop_details", {}), **more}
-    usage = {**write_usage(response.usage, ledger), **tier(response.tier, own), **message["usage"]}
+    usage = {**write_usage(response.usage, ledger), **tier(response.tier, own, ledger), **message["usage"]}
     return {**message, "content": content.blocks, **stop, "usage": usage}
 
 
 def written_rest(rest: Mapping[str, Any], own: bool, ledger: Ledger) -> Mapping[str, Any]:
-    """What may be written of it: all of our own protocol's, else nothing."""
+    """What may be written of a part's rest: all of our own protocol's, else nothing."""
+    if own:
+        return rest
+    ledger.lose_rest(rest, ())
+    return {}
+
+
+def written_envelope(rest: Mapping[str, Any], own: bool, ledger: Ledger) -> Mapping[str, Any]:
+    """The same of what stands around the parts."""
     if own:
         return rest
     ledger.set_aside(rest, "messages.write.envelope")
@@ -209,9 +218,12 @@ def message_head(id: str, ids: Ids, rest: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def tier(name: str | None, own: bool) -> dict[str, Any]:
-    """``usage.service_tier``, if its name is one of this protocol's.  Source: protocols.md 3.1."""
-    return {"service_tier": name} if name in TIERS or (own and name) else {}
+def tier(name: str | None, own: bool, ledger: Ledger) -> dict[str, Any]:
+    """``usage.service_tier``, which has fewer names than others'."""
+    known = name if own else TIERS.get(name or "")
+    if name and not known:
+        ledger.lose("meta.tier", (), name)
+    return {"service_tier": known} if known else {}
 
 
 def write_citation(citation: Citation, own: bool) -> dict[str, Any] | None:

@@ -52,6 +52,7 @@ from .response import (
     message_head,
     tier,
     write_citation,
+    written_envelope,
     written_rest,
 )
 from .usage import write_last_usage, write_usage
@@ -59,11 +60,12 @@ from .vocabulary import PROTOCOL
 
 PING: Final = b'event: ping\ndata: {"type":"ping"}\n\n'
 DELTA: Final = "content_block_delta"
-#: Of a frame with a piece: what stands before and behind it, the frame around that, and no block.
+#: What stands around a piece in its JSON, and in its frame.
 HEAD: Final = b'{"type":"content_block_delta","index":%d,"delta":{"type":"%b","%b":'
 TAIL: Final = b"}}"
 FRAME_HEAD: Final = b"event: content_block_delta\ndata: "
 FRAME_TAIL: Final = b"}}\n\n"
+#: The number of no block, and of no thought.
 NONE: Final = -1
 
 
@@ -123,10 +125,10 @@ class MessagesWriter:
         if start is None:
             return b""
         self._held = None
-        rest = written_rest(start.rest, self._own, self._ledger)
+        rest = written_envelope(start.rest, self._own, self._ledger)
         message = message_head(start.id if self._own else "", self._ids, rest)
         read = replace(self._usage or Usage(), output_text=0, output_reasoning=0)  # of the input only, P-16
-        message["usage"] |= {**write_usage(read, self._ledger), **tier(start.tier, self._own)}
+        message["usage"] |= {**write_usage(read, self._ledger), **tier(start.tier, self._own, self._ledger)}
         return _frame("message_start", message=message) + PING
 
     def _beat(self, event: Beat) -> bytes:
@@ -195,7 +197,7 @@ class MessagesWriter:
 
     def _thinking(self, part: Reasoning) -> bytes:
         """Redacted reasoning comes whole and its provider's clients alone can use it.  Source: protocols.md 4.5."""
-        state = part.state
+        self._hidden = state = part.state
         if state is None or not is_redacted(part):
             thinking = {"type": "thinking", "thinking": "", "signature": "", **self._more}
             return self._announce(thinking, b"thinking_delta", b"thinking")
@@ -204,7 +206,6 @@ class MessagesWriter:
             return self._announce({"type": "redacted_thinking", "data": state.value, **self._more})
         self._kind = type(None)
         self._seen.dropped = True
-        self._hidden = state
         return b""
 
     def _call(self, call: ToolCall) -> bytes:
@@ -257,7 +258,7 @@ class MessagesWriter:
 
     def _text(self, event: TextDelta | RefusalDelta) -> bytes:
         block, words, logprobs = event
-        if block == self._words and words and not logprobs:
+        if block == self._words and words and not logprobs:  # nearly all events; the same as _written, without a call
             text = dumps(words)
             if text.isascii() or not _breaks_lines(text):
                 return self._frame_head + text + FRAME_TAIL

@@ -196,14 +196,14 @@ class Translation:
     def _no_json(self, frame: Frame) -> Sequence[Event]:
         upstream = self._pair.upstream
         if upstream.terminal and frame.data.strip() == upstream.terminal:
-            return self.ending()
+            return self.ending(terminal=True)
         if frame.event is None or frame.event in upstream.frame_names:
             raise UpstreamFailed(bad_event(), "answered")
         return ()
 
-    def ending(self) -> Sequence[Event]:
+    def ending(self, *, terminal: bool = False) -> Sequence[Event]:
         """The upstream's last events: its terminal came, or its connection ended."""
-        return self._reader.end()
+        return self._reader.end(terminal)
 
     def shown(self, events: Sequence[Event]) -> bytes:
         """What the client gets of these events; the signals tell what was among them.

@@ -65,8 +65,8 @@ class Reader(Protocol):
         """The events in one frame: its name on the wire, None without one, and its JSON object."""
         ...
 
-    def end(self) -> Sequence[Event]:
-        """The stream is over, by its terminal or because the connection ended.
+    def end(self, terminal: bool = False) -> Sequence[Event]:
+        """The stream is over, by its ``terminal`` or because the connection ended.
 
         Blocks and candidates that have a finish reason are completed, and ``End`` comes if the answer is complete; the
         engine calls an answer without ``End`` truncated.

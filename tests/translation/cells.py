@@ -42,7 +42,6 @@ class Refused:
 
     client: Json
     param: str
-    own: Json | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ from .words import ASKED, CREATED, KEY, LEAST, MODEL, SECRET, SEED
 
 ROOT = Path(__file__).resolve().parents[2]
 #: What all projects of the house share; not there in a lone checkout.
-SHARED = ROOT.parent / "shared"
+SCHEMAS = ROOT.parent / "shared" / "suites" / "api-schemas"
 IDS = Ids(SEED, CREATED, ASKED)
 CONTEXT = Context("vendor", "profile", MODEL, "chat", "generate", "fingerprint", None, "local")
 TRUNCATED = error_of(ErrorKind.BAD_GATEWAY, "upstream: the stream ended before the answer did", code="truncated")
@@ -69,6 +69,7 @@ class Trip:
     translation: Translation
     ledger: Ledger
     built: Built = field(default_factory=lambda: Built({}))
+    told_before: int = 0
 
     @property
     def wire(self) -> Any:
@@ -77,8 +78,11 @@ class Trip:
 
     @property
     def codes(self) -> list[str]:
-        """Of the losses told so far."""
-        return [loss.code for loss in self.ledger.losses]
+        """Of the losses told so far, without those of before; each is one that a protocol declares."""
+        declared = codec(self.client).losses.keys() | codec(self.upstream).losses.keys()
+        told = [loss.code for loss in self.ledger.losses[self.told_before :]]
+        assert declared.issuperset(told)
+        return told
 
 
 def begin(client: str, upstream: str, body: Json, dialect: Json | None = None) -> Trip:
@@ -93,11 +97,10 @@ def begin(client: str, upstream: str, body: Json, dialect: Json | None = None) -
 
 
 def asked(client: str, upstream: str, more: Json | None, stream: bool = False) -> Trip:
-    """A trip whose request is only there to be answered; losses of the way there are forgotten."""
+    """A trip whose request is only there to be answered; losses of the way there are of before."""
     body = overlay(LEAST[client], {**(more or {}), **({"stream": True} if stream else {})})
     trip = begin(client, upstream, body)
-    trip.ledger.losses.clear()
-    trip.ledger._seen.clear()
+    trip.told_before = len(trip.ledger.losses)
     return trip
 
 
@@ -175,12 +178,9 @@ def vendors_fault(protocol: str, body: Any, headers: Mapping[str, str] | None = 
 
 
 @cache
-def checker(protocol: str, stream: bool) -> ModuleType | None:
-    """The suite's own checker of answers, None where the suites are not here."""
-    path = SHARED / "suites" / "api-schemas" / "check_api.py"
-    if not path.exists():
-        return None
-    spec = importlib.util.spec_from_file_location(f"check_{protocol}_{stream}", path)
+def checker(protocol: str, stream: bool) -> ModuleType:
+    """The suite's own checker of answers."""
+    spec = importlib.util.spec_from_file_location(f"check_{protocol}_{stream}", SCHEMAS / "check_api.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     before, sys.argv = sys.argv, ["check_api.py", protocol]  # it reads its arguments when imported
@@ -195,12 +195,13 @@ def checker(protocol: str, stream: bool) -> ModuleType | None:
 @cache
 def validator(name: str) -> jsonschema.Draft202012Validator:
     """A schema of the suite."""
-    text = (SHARED / "suites" / "api-schemas" / f"{name}.schema.json").read_text(encoding="utf-8")
+    text = (SCHEMAS / f"{name}.schema.json").read_text(encoding="utf-8")
     return jsonschema.Draft202012Validator(orjson.loads(text))
 
 
 def against_schemas(protocol: str, body: str, stream: bool) -> Sequence[Any]:
-    """What the published schemas say against an answer; nothing where they are not here."""
-    module = checker(protocol, stream)
-    problems: Sequence[Any] = module.check(body, protocol, stream) if module is not None else ()
+    """What the published schemas say against an answer; the test is skipped where they are not here."""
+    if not SCHEMAS.exists():
+        pytest.skip("the shared suites are not here")
+    problems: Sequence[Any] = checker(protocol, stream).check(body, protocol, stream)
     return problems

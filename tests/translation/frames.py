@@ -18,7 +18,6 @@ from .words import ANSWER, Body, c_call
 DONE = b"data: [DONE]\n\n"
 HEAD = {"id": "chatcmpl-up", "object": "chat.completion.chunk", "created": 1_700_000_000, "model": "up-model"}
 C_SPENT = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
-A_SPENT = {"input_tokens": 10, "output_tokens": 5}
 ROLE = {"role": "assistant", "content": ""}
 #: What a message_delta tells of it; more may stand there.
 SPENT = Having({"output_tokens": 5})

@@ -391,8 +391,8 @@ FURTHER: tuple[Row, ...] = (
         "moderation and filter results",
         NOT_CHAT,
         [
-            Told({"prompt_filter_results": []}, {}, ("field.foreign",)),
-            Told(c_filtered(content_filter_results={"hate": {"filtered": False}}), {}, ("field.foreign",)),
+            Told({"prompt_filter_results": [{"prompt_index": 0}]}, {}, ("?field.foreign",)),
+            Told(c_filtered(content_filter_results={"hate": {"filtered": False}}), {}, ("?field.foreign",)),
         ],
         "text",
     ),

@@ -5,9 +5,10 @@ from __future__ import annotations
 from .cells import Row
 from .rows_lenient import LENIENT
 from .rows_output import OUTPUT, REASONING, STATE
+from .rows_parts import PARTS
 from .rows_results import HOSTED, RESULTS
 from .rows_tools import CALLED, CHOSEN, DECLARED
-from .rows_turns import PARTS, TURNS
+from .rows_turns import TURNS
 
 ROWS: tuple[Row, ...] = (
     *TURNS,

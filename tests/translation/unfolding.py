@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .frames import DONE, begun, block
-from .words import Body, compact
+from .words import ANSWER, Body, a_answer, a_tool, a_use, c_answer, c_call, c_tool, compact
 
 SIZE = 3
 #: Members of a choice that have chunks of their own.
@@ -105,3 +105,25 @@ def _pieces(part: Body) -> Iterator[Body]:
     elif kind in ("tool_use", "server_tool_use"):
         for piece in ["", *pieces(compact(part["input"]))]:
             yield {"type": "input_json_delta", "partial_json": piece}
+
+
+#: An answer with all that both protocols tell, and the tools that its client declared.
+RICH = {
+    "chat": {
+        **ANSWER["chat"],
+        **c_answer(
+            "See \U0001f680: ", reasoning_content="Hm.", tool_calls=[c_call(), c_call("call_2")], finish="tool_calls"
+        ),
+    },
+    "messages": {
+        **ANSWER["messages"],
+        **a_answer(
+            {"type": "thinking", "thinking": "Hm.", "signature": "c2ln"},
+            "See \U0001f680: ",
+            a_use(),
+            a_use("call_2"),
+            stop="tool_use",
+        ),
+    },
+}
+TOOLS: dict[str, Any] = {"chat": {"tools": [c_tool()]}, "messages": {"tools": [a_tool()]}}

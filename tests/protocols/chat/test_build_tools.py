@@ -82,8 +82,8 @@ def test_names_that_chat_does_not_take_are_told_back() -> None:
     long = "x" * 80
     tools = (Tool("a.b"), Tool(long), Tool("f", namespace="ns"), Tool("c.d", "custom"))
     policy = ToolPolicy("allowed", ("a.b", "c.d"))
-    turns = (HI, said("assistant", called("1", name="a.b"), called("2", name="gone.away"), called("3", name="f", namespace="ns")),
-             said("tool", gave("1"), gave("2"), gave("3")))
+    calls = (called("1", name="a.b"), called("2", name="gone.away"), called("3", name="f", namespace="ns"))
+    turns = (HI, said("assistant", *calls), said("tool", gave("1"), gave("2"), gave("3")))
     made, codes = built(asked(*turns, tools=tools, policy=policy))
     wire = [tool[tool["type"]]["name"] for tool in made.body["tools"]]
     assert all(len(name) <= 64 and name.replace("_", "").replace("-", "").isalnum() for name in wire)
@@ -93,14 +93,14 @@ def test_names_that_chat_does_not_take_are_told_back() -> None:
         {"type": "function", "function": {"name": wire[0]}},
         {"type": "custom", "custom": {"name": wire[3]}},
     ]
-    calls = [one["function"]["name"] for one in made.body["messages"][1]["tool_calls"]]
-    assert (calls[0], calls[2]) == (wire[0], "ns__f")
+    history = [one["function"]["name"] for one in made.body["messages"][1]["tool_calls"]]
+    assert (history[0], history[2]) == (wire[0], "ns__f")
     assert made.names == {
         wire[0]: ToolName("a.b"),
         wire[1]: ToolName(long),
         "ns__f": ToolName("f", "function", "ns"),
         wire[3]: ToolName("c.d"),
-        calls[1]: ToolName("gone.away"),
+        history[1]: ToolName("gone.away"),
     }
     assert codes == []
 
@@ -157,14 +157,13 @@ def test_a_choice_without_tools_is_left_out(policy: ToolPolicy) -> None:
     assert codes == ["tool_choice.without_tools"]
 
 
+ELSEWHERE = "only a tool that another provider runs may be called, and it does not run here"
 REFUSED: list[tuple[tuple[Tool, ...], ToolPolicy, str]] = [
     (TOOLS, ToolPolicy("named", ("g",)), "no tool is called g"),
     (TOOLS, ToolPolicy("allowed", ("lookup", "g")), "no tool is called g"),
-    ((*TOOLS, SEARCH), ToolPolicy("named", ("web_search",)),
-     "only a tool that another provider runs may be called, and it does not run here"),
-    ((SEARCH,), ToolPolicy("required"), "only a tool that another provider runs may be called, and it does not run here"),
-    ((*TOOLS, SEARCH), ToolPolicy("allowed", ("web_search",), required=True),
-     "only a tool that another provider runs may be called, and it does not run here"),
+    ((*TOOLS, SEARCH), ToolPolicy("named", ("web_search",)), ELSEWHERE),
+    ((SEARCH,), ToolPolicy("required"), ELSEWHERE),
+    ((*TOOLS, SEARCH), ToolPolicy("allowed", ("web_search",), required=True), ELSEWHERE),
 ]
 
 

@@ -269,7 +269,7 @@ FIELDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "effort": ({"output_config": {"effort": "low"}}, {"reasoning": ReasoningWish(effort="low")}),
     "format": (
         {"output_config": {"format": {"type": "json_schema", "schema": SCHEMA}}},
-        {"output": Output(64, format=Format("json_schema", SCHEMA))},
+        {"output": Output(64, format=Format("json_schema", SCHEMA, strict=True))},
     ),
     "format-of-tomorrow": (
         {"output_config": {"format": {"type": "xml"}, "task_budget": {"type": "tokens"}}},

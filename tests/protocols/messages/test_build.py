@@ -39,6 +39,7 @@ from .bodies import (
     assistant,
     body,
     built,
+    noted,
     parsed,
     result,
     said,
@@ -104,6 +105,7 @@ SAME: dict[str, dict[str, Any]] = {
     "cache": body(cache_control={"type": "ephemeral", "ttl": "1h"}),
     "cache-strange": body(cache_control={"type": "ephemeral", "scope": "global"}),
     "thread": body(thread={"type": "create"}, mcp_servers=[{"name": "files"}], betas=["x"]),
+    "message-rest-behind-results": body(user(result("one", "a"), text("Go on"), x=1), assistant("So.", y=2)),
     "message-rest": body(user(result("one", "a"), x=1), user(text("Go on"), text("!"), y=2)),
     "wide-integers": body(assistant(use(input={"n": 2**70, "m": -(2**70)})), user(result("1"))),
 }
@@ -393,6 +395,19 @@ def test_a_schema_is_an_instruction_where_the_dialect_says_so() -> None:
         '{"type":"object","properties":{"q":{"type":"string"}}}'
     )
     assert (made.body, codes) == (body(system=words), ["format.schema"])
+
+
+def test_steps_leave_notes() -> None:
+    form = Format("json_object", at=("response_format",))
+    request = asked(output=Output(format=form), sampling=Sampling(temperature=2), meta=Meta(tier="flex"))
+    assert noted(request) == [
+        Note("messages.build", "format.instruction"),
+        Note("messages.build", "max_tokens.default"),
+        Note("messages.build.settings", "temperature.clamped", "temperature", "temperature"),
+    ]
+    ledger = Ledger()
+    build(request, MessagesDialect(), ledger)
+    assert ledger.losses[-1] == Loss("meta.tier", "service_tier", "flex")
 
 
 def test_what_is_lost_is_told_with_its_place() -> None:

@@ -111,6 +111,14 @@ def test_what_became_of_a_schema_is_told() -> None:
     assert noted(request)[0] == Note("messages.build.tools", "tool.schema", "tools[0]")
 
 
+def test_steps_leave_notes() -> None:
+    tools = (Tool("a.b", at=("tools", 0)), Tool("run", "custom", at=("tools", 1)), Tool("fine"))
+    assert noted(asked(tools=tools))[:2] == [
+        Note("messages.build.tools", "tool.renamed", "tools[0]"),
+        Note("messages.build.tools", "tool.emulated", "tools[1]"),
+    ]
+
+
 def test_names_that_do_not_fit_are_told_back_as_they_were() -> None:
     tools = (Tool("a.b"), Tool("read", namespace="crm"), Tool(LONG), Tool("run it", "custom"), Tool("fine"))
     turns = [HI, said("assistant", called("1", name="a.b"), called("2", name="read", namespace="crm"))]
@@ -139,6 +147,9 @@ def test_tools_that_differ_under_one_name_are_both_told() -> None:
     ]  # fmt: skip
     assert made.names == {"a": ToolName("a", "custom"), "a_3": ToolName("a", "custom"), "a_4": ToolName("a")}
     assert codes == ["tool.duplicate", "tool.duplicate"]
+    long = Tool("t" * 128)
+    names = [tool["name"] for tool in built(asked(tools=(long, replace(long, description="Two."))))[0].body["tools"]]
+    assert names == ["t" * 128, "t" * 124 + "_2"]
 
 
 def test_a_custom_call_in_history_is_a_function_call() -> None:

@@ -280,15 +280,31 @@ def test_a_reference_to_tools_that_are_declared_is_no_loss_of_them() -> None:
 
 
 def test_steps_leave_notes() -> None:
-    late = said("tool", gave("a", "late", at=("messages", 9)))
-    turns = [HI, replace(GO, at=("messages", 1), phase="commentary"), said("assistant", called("a"), "b"), GO, late]
-    assert noted(asked(*turns, replace(MID, at=("messages", 8)), said("user", at=("messages", 10)), tools=TOOLS)) == [
-        Note("messages.build.turns", "turn.phase", "messages[1]"),
-        Note("messages.build.turns", "turn.merged", "messages[1]"),
-        Note("messages.build.turns", "result.moved", "messages[9]"),
-        Note("messages.build.turns", "turn.reminder", "messages[8]"),
-        Note("messages.build.turns", "turn.merged", "messages[8]"),
-        Note("messages.build.turns", "turn.dropped", "messages[10]"),
-        Note("messages.build.turns", "turn.order"),
+    late = said("tool", gave("a.b", "late", at=("messages", 9)))
+    turns = [
+        HI,
+        replace(GO, at=("messages", 1), phase="commentary"),
+        said("assistant", called("a.b", at=("messages", 2)), "b", Text(" ", at=("messages", 3))),
+        said("assistant", "c", at=("messages", 4)),
+        said("assistant", Reasoning((Thought("Hm."),)), at=("messages", 5)),
+        GO,
+        late,
+        replace(MID, at=("messages", 8)),
+        said("user", at=("messages", 10)),
+    ]
+    step = "messages.build.turns"
+    assert noted(asked(*turns, tools=TOOLS)) == [
+        Note(step, "turn.phase", "messages[1]"),
+        Note(step, "turn.merged", "messages[1]"),
+        Note("messages.build.ids", "call.renamed", "messages[2]"),
+        Note("messages.build.parts", "text.blank", "messages[3]"),
+        Note(step, "turn.merged", "messages[4]"),
+        Note(step, "turn.dropped", "messages[5]"),
+        Note(step, "result.moved", "messages[9]"),
+        Note(step, "turn.reminder", "messages[8]"),
+        Note(step, "turn.merged", "messages[8]"),
+        Note(step, "turn.dropped", "messages[10]"),
+        Note(step, "turn.order"),
         Note("messages.build", "max_tokens.default"),
     ]
+    assert noted(asked(said("system", "One.")))[0] == Note(step, "turn.added")

@@ -45,19 +45,25 @@ def test_what_only_messages_knows_is_kept_where_start_can_hold_it() -> None:
     assert events == [BEGUN._replace(tier="standard", rest=rest), UsageSeen(Usage(5, output_text=1))]
 
 
-def test_what_comes_too_late_for_start_is_a_loss() -> None:
-    ledger = Ledger()
+def test_what_comes_too_late_for_start_is_set_aside() -> None:
+    notes: list[Note] = []
+    ledger = Ledger(notes)
     details = {"type": "refusal", "category": None, "fallback": "m2"}
     late = ends("refusal", {"output_tokens": 2, "server_tool_use": {}, "iterations": []}, stop_details=details)
     late |= {"context_management": {"applied_edits": []}, "nothing": None}
     late["delta"] |= {"container": {"id": "container_1"}}
     read(begin({"input_tokens": 1, "iterations": [7]}), late, STOP, ledger=ledger)
-    assert [(loss.code, loss.path) for loss in ledger.losses] == [
-        ("field.foreign", "stop_details.fallback"),
-        ("field.foreign", "usage.server_tool_use"),
-        ("field.foreign", "context_management"),
-        ("field.foreign", "container"),
-    ]
+    names = ("context_management", "container", "stop_details", "usage")
+    assert notes == [Note("messages.read.envelope", "set_aside", name) for name in names]
+    assert ledger.losses == []
+
+
+def test_what_start_told_already_is_not_set_aside() -> None:
+    notes: list[Note] = []
+    details = {"type": "refusal", "category": None, "explanation": None}
+    usage = {"output_tokens": 2, "inference_geo": "x", "service_tier": "standard"}
+    read(begin(usage), ends("refusal", usage, stop_details=details), STOP, ledger=Ledger(notes))
+    assert notes == []
 
 
 def test_usage_is_merged_field_by_field() -> None:

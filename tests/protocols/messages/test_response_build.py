@@ -86,27 +86,30 @@ def test_our_own_answer_without_an_id_gets_one() -> None:
     assert response.build_response(answer, REQUEST, IDS, Ledger())["id"] == IDS.mint("msg_01")
 
 
-@pytest.mark.parametrize(("protocol", "tier", "told"), [
-    ("chat", "default", None), ("chat", "standard", "standard"), ("chat", None, None),
-    ("messages", "of_tomorrow", "of_tomorrow"), ("messages", None, None),
+@pytest.mark.parametrize(("protocol", "tier", "told", "codes"), [
+    ("chat", "default", "standard", []), ("chat", "batch", "batch", []), ("chat", "flex", None, ["meta.tier"]),
+    ("chat", None, None, []), ("messages", "of_tomorrow", "of_tomorrow", []), ("messages", None, None, []),
 ])  # fmt: skip
-def test_the_tier_is_told_if_clients_know_it(protocol: str, tier: str | None, told: str | None) -> None:
+def test_the_tier_is_told_if_clients_know_it(protocol: str, tier: Any, told: Any, codes: list[str]) -> None:
+    ledger = Ledger()
     answer = Response(protocol, "", "", (Candidate((Text("a"),), None),), tier=tier)
-    assert response.build_response(answer, REQUEST, IDS, Ledger())["usage"].get("service_tier") == told
+    assert response.build_response(answer, REQUEST, IDS, ledger)["usage"].get("service_tier") == told
+    assert [code for code, _ in lost(ledger)] == codes
 
 
-def test_members_of_another_protocol_are_a_loss() -> None:
+def test_members_of_another_protocol_are_left_out() -> None:
     parts = (Text("a", rest={"of_text": 1}), ToolCall("b", "c", "{}", rest={"of_call": 1}))
     candidate = Candidate(parts, Finish("stop"), rest={"of_candidate": 1})
-    ledger = Ledger()
+    notes: list[Note] = []
+    ledger = Ledger(notes)
     answer = Response("chat", "", "", (candidate,), rest={"of_answer": 1})
     message = response.build_response(answer, REQUEST, IDS, ledger)
     assert message["content"] == [
         {"type": "text", "text": "a"}, {"type": "tool_use", "id": "b", "name": "c", "input": {}}
     ]
     assert not {"of_answer", "of_candidate"} & message.keys()
-    names = ("of_text", "of_call", "of_answer", "of_candidate")
-    assert ledger.losses == [Loss("field.foreign", name) for name in names]
+    assert ledger.losses == [Loss("field.foreign", name) for name in ("of_text", "of_call", "of_candidate")]
+    assert notes == [Note("messages.write.envelope", "set_aside", "of_answer")]
 
 
 LOGPROBS = (Logprob("a", -0.5),)

@@ -22,7 +22,7 @@ from rotator.neutral.events import (
     TextDelta,
     UsageSeen,
 )
-from rotator.neutral.losses import Ledger, Note
+from rotator.neutral.losses import Ledger, Loss, Note
 from rotator.neutral.parts import (
     Citation,
     Media,
@@ -113,13 +113,15 @@ def test_what_our_own_start_knows_is_written_back() -> None:
     assert ledger.losses == []
 
 
-def test_what_a_foreign_start_knows_is_a_loss() -> None:
-    ledger = Ledger()
-    start = CHAT._replace(tier="default", rest={"system_fingerprint": "fp"})
+def test_what_a_foreign_start_knows_is_set_aside() -> None:
+    notes: list[Note] = []
+    ledger = Ledger(notes)
+    start = CHAT._replace(tier="flex", rest={"system_fingerprint": "fp"})
     first = check_stream(write(start, *OVER, ledger=ledger))[0]["message"]
     assert (first["id"], first["usage"]) == (IDS.mint("msg_01"), {**ZEROS, **SPLIT})
     assert not {"system_fingerprint", "service_tier"} & first.keys()
-    assert [(loss.code, loss.path) for loss in ledger.losses] == [("field.foreign", "system_fingerprint")]
+    assert notes == [Note("messages.write.envelope", "set_aside", "system_fingerprint")]
+    assert ledger.losses == [Loss("meta.tier", "", "flex")]
 
 
 def test_nothing_is_written_before_there_is_something_to_tell() -> None:
