@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections.abc import Collection, Iterable, Mapping
 
-from rotator.api import Request, ToolCall, ToolName
+from rotator.api import Request, ToolCall, ToolName, Turn
 
 _FITTING = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _FOREIGN = re.compile(r"[^A-Za-z0-9_-]")
@@ -36,23 +36,26 @@ class ToolNames:
         self._customs: set[_Key] = set()
         declared: set[_Key] = set()
         for tool in request.tools:
-            if tool.kind != "hosted":
+            if not tool.by_vendor:
                 declared.add((tool.namespace, tool.name))
                 if tool.kind == "custom":
                     self._customs.add((tool.namespace, tool.name))
         used = {("", name) for name in request.policy.names}
         for turn in request.turns:
             if turn.role == "assistant":
-                for part in turn.parts:
-                    if type(part) is ToolCall:
-                        used.add((part.namespace, part.name))
-                        if part.kind == "custom":
-                            self._customs.add((part.namespace, part.name))
+                self._called(turn, used)
         if all(not namespace and self._fits(name) for namespace, name in declared | used):
             return
         self._assign(declared)
         self._alias(used - declared, declared)
         self._assign(used - self._wire.keys())
+
+    def _called(self, turn: Turn, used: set[_Key]) -> None:
+        for part in turn.parts:
+            if type(part) is ToolCall:
+                used.add((part.namespace, part.name))
+                if part.kind == "custom":
+                    self._customs.add((part.namespace, part.name))
 
     def wire(self, name: str, namespace: str = "") -> str:
         """What the upstream is told; a name that is nowhere in the request is cleaned all the same."""

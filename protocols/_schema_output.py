@@ -224,7 +224,8 @@ def _folded(schema: Mapping[str, Any]) -> Mapping[str, Any]:
         folded["allOf"] = others
     for member in members:
         if isinstance(member, dict) and _SUBSTANCE.isdisjoint(member):
-            folded = {**member, **folded}
+            for name, value in member.items():
+                folded.setdefault(name, value)
     return folded
 
 

@@ -296,7 +296,7 @@ class _Repair:
             here = child(here, step)
         if moved == steps:
             return reference
-        return "#/" + "/".join(quote(step.replace("~", "~0").replace("/", "~1")) for step in moved)
+        return "#/" + "/".join(quote(step.replace("~", "~0").replace("/", "~1"), safe="$~") for step in moved)
 
     def _spelt(self, schema: dict[str, Any], step: str, at_root: bool) -> list[str]:
         """A step out of a schema."""

@@ -73,18 +73,19 @@ class Document:
 
     def _by_name(self) -> dict[str, dict[str, Any]]:
         """Schemas by their ``$id``, and by ``#`` and their ``$anchor``."""
-        if self._named is None:
-            self._named = {}
-            waiting: list[Any] = [self.root]
-            while waiting:
-                value = waiting.pop()
-                if isinstance(value, dict):
-                    for name, sign in (("$id", ""), ("$anchor", "#")):
-                        if isinstance(value.get(name), str):
-                            self._named.setdefault(sign + value[name], value)
-                    waiting += value.values()
-                elif isinstance(value, list):
-                    waiting += value
+        if self._named is not None:
+            return self._named
+        self._named = {}
+        waiting: list[Any] = [self.root]
+        while waiting:
+            value = waiting.pop()
+            if isinstance(value, dict):
+                for name, sign in (("$id", ""), ("$anchor", "#")):
+                    if isinstance(value.get(name), str):
+                        self._named.setdefault(sign + value[name], value)
+                waiting += value.values()
+            elif isinstance(value, list):
+                waiting += value
         return self._named
 
 

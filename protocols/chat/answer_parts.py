@@ -150,7 +150,7 @@ def citation_of(annotation: dict[str, Any], offset: int) -> Citation | None:
     cited = annotation.get("url_citation")
     if not isinstance(cited, dict) or not word(cited.get("url")):
         return None
-    citation = Citation("web", cited["url"], word(cited.get("title")), word(cited.get("content")), raw=annotation)
+    citation = Citation("web", cited["url"], word(cited.get("title")), word(cited.get("content")))
     start, end = cited.get("start_index"), cited.get("end_index")
     if isinstance(start, int) and isinstance(end, int) and offset <= start <= end:
         return citation._replace(start=start - offset, end=end - offset)
@@ -160,13 +160,17 @@ def citation_of(annotation: dict[str, Any], offset: int) -> Citation | None:
 def written_citation(citation: Citation, start: int, end: int, own: bool) -> dict[str, Any] | None:
     """The annotation of a text from ``start`` to ``end`` of the message; None where Chat has no word for it.
 
-    Without a place of its own a citation is about the whole text.  Source: protocols.md 3.5.
+    Another protocol's citation without a place of its own is about the whole text.  Source: protocols.md 3.5.
+    ``content`` is what some gateways lay beside the place.
     """
     if citation.kind != "web" or not citation.url:
         return None
-    if citation.start is not None and citation.end is not None:
-        start, end = start + citation.start, start + citation.end
-    cited = {"url": citation.url, "title": citation.title, "start_index": start, "end_index": end}
+    cited: dict[str, Any] = {"url": citation.url, "title": citation.title}
+    placed = citation.start is not None and citation.end is not None
+    if placed:
+        start, end = start + (citation.start or 0), start + (citation.end or 0)
+    if placed or not own:
+        cited |= {"start_index": start, "end_index": end}
     if own and citation.cited_text:
         cited["content"] = citation.cited_text
     return {"type": "url_citation", "url_citation": cited}

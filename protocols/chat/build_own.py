@@ -17,11 +17,12 @@ from .spelling import NAME, fresh, put_mark, put_rest
 class Replay:
     """Writes the messages of one request."""
 
-    __slots__ = ("_content", "_dialect", "_request")
+    __slots__ = ("_content", "_dialect", "_ledger", "_request")
 
     def __init__(self, request: Request, dialect: ChatDialect, ledger: Ledger) -> None:
         self._request = request
         self._dialect = dialect
+        self._ledger = ledger
         self._content = Content(request, dialect, ledger)
 
     def messages(self) -> list[Wire]:
@@ -34,7 +35,8 @@ class Replay:
             if turn.role == "assistant":
                 message = self._assistant(turn)
             else:
-                message = {"role": spoken_role(turn, self._dialect), "content": self._content.of(turn.parts)}
+                role = spoken_role(turn, self._dialect, self._ledger)
+                message = {"role": role, "content": self._content.of(turn.parts)}
             if turn.name:
                 message["name"] = turn.name
             if turn.rest:

@@ -19,27 +19,24 @@ _BARE: Final = frozenset(("type", "text"))
 
 
 class Content:
-    """Writes the content of one request's messages.
+    """Writes the content of one request's messages: of Chat's own client as it was, of others converted, or refused."""
 
-    ``own``: for Chat's own client, as it was written; for any other it is converted, or refused.
-    """
-
-    __slots__ = ("_joined", "_ledger", "_tool_places", "own")
+    __slots__ = ("_joined", "_ledger", "_own", "_tool_places")
 
     def __init__(self, request: Request, dialect: ChatDialect, ledger: Ledger) -> None:
-        self.own = request.protocol == NAME
+        self._own = request.protocol == NAME
         self._joined = dialect.text == "joined"
         self._ledger = ledger
         self._tool_places = [tool.at for tool in request.tools]
 
     def of(self, parts: tuple[Part, ...]) -> str | list[Wire]:
         """``content`` of a message that holds nothing else."""
-        if self.own and len(parts) == 1 and type(part := parts[0]) is Text and not part.rest and part.cache is None:
+        if self._own and len(parts) == 1 and type(part := parts[0]) is Text and not part.rest and part.cache is None:
             return part.text
         return self.folded(self.wire(parts))
 
-    def wire(self, parts: Iterable[Part], *, alone: bool = True) -> list[Wire]:
-        """The parts, one by one.  ``alone``: their turn says nothing beside them.
+    def wire(self, parts: Iterable[Part]) -> list[Wire]:
+        """The parts, one by one.
 
         What has neither a form here nor words is a loss; where nothing else is said it is refused.
         """
@@ -59,7 +56,7 @@ class Content:
                 elif part.role == "content":
                     unsaid.append(part)
         for part in unsaid:
-            if alone and not wire:
+            if not wire:
                 refuse(part.at, f"a part of the type {part.type} has no place in Chat Completions")
             self._ledger.lose("part.foreign", part.at)
         return wire
@@ -79,7 +76,7 @@ class Content:
     def media(self, part: Media) -> list[Wire]:
         """One medium; a document may become several parts."""
         form = part.source.form
-        if self.own and form not in ("text", "parts"):
+        if self._own and form not in ("text", "parts"):
             wire = own_media(part)
             self._put_beside(wire, part)
             return [wire]
@@ -118,7 +115,7 @@ class Content:
 
     def _text(self, part: Text) -> Wire:
         wire = {"type": "text", "text": part.text}
-        if self.own:
+        if self._own:
             self._put_beside(wire, part)
         else:
             self.lose_beside(part)
@@ -130,7 +127,7 @@ class Content:
         return wire
 
     def _opaque(self, part: Opaque) -> Wire | None:
-        if self.own and part.protocol == NAME:
+        if self._own and part.protocol == NAME:
             found: Wire = fresh(part.data)
             return found
         text = self.words(part)

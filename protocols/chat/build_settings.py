@@ -67,6 +67,8 @@ def put_settings(body: Wire, request: Request, dialect: ChatDialect, ledger: Led
     """What another protocol's client said.  Raises Refused for what must not be missed and cannot be had."""
     _refuse_impossible(request)
     output = request.output
+    if output.max_tokens == 0:
+        refuse(("max_tokens",), "an answer of no tokens cannot be asked for in Chat Completions")
     if output.max_tokens is not None:
         body[dialect.max_tokens] = output.max_tokens
     if output.format is not None:

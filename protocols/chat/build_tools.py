@@ -45,7 +45,7 @@ def put_own_tools(body: Wire, request: Request) -> None:
 
 
 def _own_tool(tool: Tool) -> Wire:
-    if tool.kind == "hosted":
+    if tool.by_vendor:
         data: Wire = fresh(tool.data)
         return data
     if tool.kind == "custom":
@@ -74,7 +74,7 @@ def put_tools(body: Wire, request: Request, names: ToolNames, ledger: Ledger) ->
     """
     policy = request.policy
     offered = _offered(request, names, ledger)
-    hosted = {tool.name for tool in request.tools if tool.kind == "hosted"}
+    hosted = {tool.name for tool in request.tools if tool.by_vendor}
     known = {one.tool.name for one in offered}
     wanted = known if policy.mode == "required" else known.intersection(policy.names)
     if hosted and not wanted and (policy.mode in ("required", "named") or policy.required):
@@ -115,8 +115,10 @@ def _offered(request: Request, names: ToolNames, ledger: Ledger) -> list[_Offere
     """Functions and custom tools: equal ones once, others of one name under names of their own."""
     offered: list[_Offered] = []
     told: set[str] = set()
-    taken = {names.wire(tool.name, tool.namespace) for tool in request.tools if tool.kind != "hosted"}
+    taken = {names.wire(tool.name, tool.namespace) for tool in request.tools if not tool.by_vendor}
     for tool in request.tools:
+        if tool.kind == "builtin":
+            refuse(tool.at, f"{tool.name} is defined by another vendor: declare it as a function")
         if tool.kind == "hosted":
             ledger.lose("tool.hosted", tool.at, tool.name)
             continue

@@ -36,6 +36,8 @@ STEP: Final = "chat.build.turns"
 #: Longer ids are refused (string_above_max_length).  Source: protocols.md 6.3, row "Chat".
 IDS: Final = IdRule(re.compile(r"[!-~]+"), 40, "call_")
 
+#: Behind an assistant's beginning that the model is to go on with (protocols.md 2.1, "prefill").
+GO_ON: Final = "Continue."
 #: What a call without a result is given (protocols.md 2.3, "Orphan call"), and a failure that said nothing.
 NO_RESULT: Final = "The result of this tool call is missing."
 FAILED: Final = '{"error":"The tool call failed without a message."}'
@@ -134,6 +136,7 @@ class History:
         last = self._told[-1]
         if isinstance(last, Step) and not last.calls:
             self._ledger.lose("turn.prefill", last.turn.at)
+            self._told.append({"role": "user", "content": GO_ON})
         messages: list[Wire] = []
         for told in self._told:
             if isinstance(told, Step):
@@ -145,7 +148,7 @@ class History:
     def _speech(self, turn: Turn) -> None:
         """What a user says, or an instruction."""
         wire = self._content.wire(turn.parts)
-        role = spoken_role(turn, self._dialect)
+        role = spoken_role(turn, self._dialect, self._ledger)
         if turn.role != "user" and any(part["type"] != "text" for part in wire):
             refuse(next(part.at for part in turn.parts if isinstance(part, Media)), "instructions must be text")
         if not wire:
@@ -305,9 +308,12 @@ class History:
             self._ledger.lose("reasoning.state")
 
 
-def spoken_role(turn: Turn, dialect: ChatDialect) -> str:
+def spoken_role(turn: Turn, dialect: ChatDialect, ledger: Ledger) -> str:
     """The role under which a turn is sent; instructions have that of the dialect.  Source: protocols.md 2.1."""
-    return turn.role if turn.role == "user" or dialect.instructions == "as_sent" else dialect.instructions
+    if turn.role == "user" or dialect.instructions in ("as_sent", turn.role):
+        return turn.role
+    ledger.note(STEP, "turn.role", turn.at)
+    return dialect.instructions
 
 
 def _placed(wire: Wire) -> str:

@@ -41,7 +41,7 @@ REQUEST_LOSSES: Final[dict[str, str]] = {
     "tool.strict": "The schema of a tool cannot be enforced here as it stands; it is told without that.",
     "tool_choice.without_tools": "A choice among tools is left out where there are none.",
     "turn.order": "Text that followed tool calls stands before them: a message has its calls at the end.",
-    "turn.prefill": "The conversation ends with an assistant's turn; Chat answers it and does not go on with it.",
+    "turn.prefill": "The conversation ends with an assistant's turn; Chat cannot go on with it, a user asks it to.",
 }
 
 #: Every code that a ledger gets from this protocol; what is said here of a code that answers share is true of both.

@@ -26,9 +26,6 @@ from .._reading import Fields, refuse
 from .parse_parts import parse_content
 from .spelling import NAME, nested, read_mark, read_name
 
-#: The names under which compatible servers keep an assistant's reasoning.  Source: protocols.md 2.4, 4.3.
-REASONING: Final = ("reasoning_content", "reasoning", "reasoning_details")
-
 _MARKS: Final = frozenset(("cache_control", "prompt_cache_breakpoint"))
 #: What most messages hold: a speaker's, a tool's, an assistant's.
 _SPOKEN: Final = frozenset(("role", "content"))
@@ -113,7 +110,7 @@ def _beside(message: Mapping[str, Any], fields: Fields) -> list[Part]:
 
 
 def _reasoning(fields: Fields) -> list[Part]:
-    """One part for all spellings of the reasoning.
+    """One part for all names under which compatible servers keep the reasoning.  Source: protocols.md 2.4, 4.3.
 
     Where the client used another than ``reasoning_content`` alone, ``rest`` holds the members as they were.
     """

@@ -57,7 +57,7 @@ from .errors import neutral
 from .finish import FAILED, failed_answer, read_finish
 from .meter import shows
 from .spelling import NAME
-from .usage import read_usage
+from .usage import later_usage, read_usage
 
 #: Members that are understood, or mean nothing behind us. Others of the first chunks are ``rest`` of the answer; those
 #: of choices and deltas have no place in a stream.
@@ -106,7 +106,6 @@ class ChatReader:
 
     __slots__ = (
         "_choices",
-        "_counts",
         "_id",
         "_ledger",
         "_numbers",
@@ -125,7 +124,6 @@ class ChatReader:
         self._started = False
         self._over = False
         self._rest: dict[str, Any] = {}
-        self._counts: dict[str, Any] = {}
         self._usage: Usage | None = None
         self._told: Usage | None = None  # the same as of the last event
 
@@ -211,10 +209,10 @@ class ChatReader:
         )
 
     def _see_usage(self, usage: Any, events: list[Event]) -> None:
-        """On any chunk, cumulative; what is null or zero keeps what was told (P-43, P-47)."""
-        if isinstance(usage, dict):
-            self._counts |= {name: value for name, value in usage.items() if value or name not in self._counts}
-            self._usage = read_usage(self._counts)
+        """On any chunk, also before the answer begins."""
+        found = read_usage(usage)
+        if found is not None:
+            self._usage = later_usage(self._usage, found)
         if self._started and self._usage is not None and self._usage != self._told:
             self._told = self._usage
             events.append(UsageSeen(self._usage))

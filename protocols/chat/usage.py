@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
 from rotator.api import Usage
@@ -39,6 +40,18 @@ def read_usage(usage: Any) -> Usage | None:
         output_reasoning=reasoning,
         modalities=tuple((kind, tokens) for kind, tokens in kinds if tokens),
     )
+
+
+def later_usage(told: Usage | None, found: Usage) -> Usage:
+    """What is known after a later chunk: counts are cumulative, and a side without any is as it was (P-43, P-47)."""
+    if told is None:
+        return found
+    if not found.input_total:
+        fresh, read, written = told.input_fresh, told.cache_read, told.cache_write
+        found = replace(found, input_fresh=fresh, cache_read=read, cache_write=written)
+    if not found.output_total:
+        found = replace(found, output_text=told.output_text, output_reasoning=told.output_reasoning)
+    return found if found.modalities else replace(found, modalities=told.modalities)
 
 
 def write_usage(usage: Usage) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 from rotator.api import Built, Ledger, Request
 
 from .._names import ToolNames
-from .build_parts import Block, Blocks, cache_control
+from .build_parts import Block, Blocks, cache_control, only_text
 from .build_settings import (
     add_meta,
     add_sampling,
@@ -18,7 +18,7 @@ from .build_settings import (
     refuse_impossible,
 )
 from .build_tools import Toolbox, foreign_tools, own_tools
-from .build_turns import foreign_turns, own_turns, system_of
+from .build_turns import foreign_turns, own_turns
 from .dialect import MessagesDialect
 from .jsonvalues import fresh
 from .vocabulary import NAME_LIMIT, PROTOCOL, SHOWN
@@ -115,7 +115,7 @@ def _body(request: Request, system: list[Block], messages: list[dict[str, Any]],
     """What the conversation is made of."""
     body: dict[str, Any] = {"model": request.model, "messages": messages}
     if system:
-        body["system"] = system_of(system)
+        body["system"] = only_text(system)
     if toolbox.tools:
         body["tools"] = toolbox.tools
     if toolbox.choice is not None:

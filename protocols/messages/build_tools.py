@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from rotator.api import Ledger, Request, Tool, ToolCall, ToolName, ToolPolicy
 
@@ -51,7 +51,7 @@ def own_tools(request: Request) -> Toolbox:
 
 
 def _own_tool(tool: Tool) -> dict[str, Any]:
-    if tool.kind == "hosted":
+    if tool.by_vendor:
         return dict(fresh(tool.data))
     written: dict[str, Any] = {"name": tool.name}
     if tool.description:
@@ -82,11 +82,7 @@ def foreign_tools(request: Request, names: ToolNames, ledger: Ledger) -> Toolbox
     if policy.rest:
         ledger.lose_rest(policy.rest, policy.at)
     if tools:
-        emulated = [one.tool.name for one in offered if one.tool.kind == "custom"]
-        doubles = {
-            one.wire: ToolName(one.tool.name, _kind(one.tool), one.tool.namespace) for one in offered if one.again
-        }
-        return Toolbox(tools, _choice(policy, offered, ledger), {**names.restore(emulated), **doubles})
+        return Toolbox(tools, _choice(policy, offered, ledger), _told_back(offered, names))
     if policy.mode not in (None, "none"):
         ledger.lose("tool_choice.without_tools", policy.at)
     tools = _of_history(request, names)
@@ -111,6 +107,8 @@ def _declared(request: Request, names: ToolNames, ledger: Ledger) -> list[_Decla
     taken: set[str] = set()
     reserved = {names.wire(tool.name, tool.namespace) for tool in request.tools}
     for tool in request.tools:
+        if tool.kind == "builtin":
+            refuse(tool.at, f"{tool.name} is defined by another vendor: declare it as a function")
         if tool.kind == "hosted":
             ledger.lose("tool.hosted", tool.at, tool.name)
             continue
@@ -129,13 +127,18 @@ def _declared(request: Request, names: ToolNames, ledger: Ledger) -> list[_Decla
     return found
 
 
-def _kind(tool: Tool) -> Literal["function", "custom"]:
-    return "custom" if tool.kind == "custom" else "function"
+def _told_back(offered: list[_Declared], names: ToolNames) -> Mapping[str, ToolName]:
+    """The names of ``Built``; ``ToolNames`` knows the first tool of a name only."""
+    told = dict(names.restore([one.tool.name for one in offered if one.tool.kind == "custom" and not one.again]))
+    for tool, wire, again in offered:
+        if again:
+            told[wire] = ToolName(tool.name, "custom" if tool.kind == "custom" else "function", tool.namespace)
+    return told
 
 
 def _check(policy: ToolPolicy, request: Request, declared: list[_Declared]) -> None:
     """What is forced must be there (P58); a vendor's own tools are not (protocols.md 2.7)."""
-    hosted = {tool.name for tool in request.tools if tool.kind == "hosted"}
+    hosted = {tool.name for tool in request.tools if tool.by_vendor}
     known = {one.tool.name for one in declared}
     forced = policy.mode in ("required", "named") or policy.required
     if policy.mode in ("named", "allowed"):

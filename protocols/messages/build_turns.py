@@ -6,7 +6,7 @@ API demands: a user's turn first, same roles merged, all results of an assistant
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -37,11 +37,6 @@ class _Message:
     blocks: list[Block] = field(default_factory=list)
     calls: dict[str, Path] = field(default_factory=dict)
     results: dict[str, Block] = field(default_factory=dict)
-
-
-def system_of(blocks: Sequence[Block]) -> str | list[Block] | None:
-    """``system``: a string where one plain text is all."""
-    return only_text(list(blocks)) if blocks else None
 
 
 # ---------------------------------------------------------------- the own protocol

@@ -8,6 +8,7 @@ from rotator.api import Path, Tool, ToolPolicy
 
 from .._reading import Fields, refuse
 from .parse_parts import read_cache
+from .vocabulary import BUILTIN_TOOLS
 
 Mode = Literal["auto", "none", "required", "named"]
 
@@ -24,8 +25,9 @@ def read_tools(fields: Fields) -> tuple[Tool, ...]:
 def _tool(value: Any, at: Path) -> Tool:
     fields = Fields(value, at)
     kind = fields.text("type")
-    if kind not in (None, "custom"):
-        return Tool(fields.text("name") or kind or "", "hosted", data=value, at=at)
+    if kind is not None and kind != "custom":
+        vendors: Literal["hosted", "builtin"] = "builtin" if kind.startswith(BUILTIN_TOOLS) else "hosted"
+        return Tool(fields.text("name") or kind, vendors, data=value, at=at)
     return Tool(
         fields.word("name"),
         description=fields.text("description") or "",

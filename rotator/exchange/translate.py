@@ -32,9 +32,10 @@ from rotator.exchange.stages import (
     wrong,
 )
 from rotator.neutral.codec import Built, Codec, Ids
-from rotator.neutral.error import NeutralError, bad_event
+from rotator.neutral.error import ErrorKind, NeutralError, bad_event, error_of
 from rotator.neutral.events import (
     ArgumentsDelta,
+    BlockEnd,
     BlockStart,
     End,
     Event,
@@ -63,6 +64,9 @@ _PIECES: Final = frozenset(
     (TextDelta, ReasoningDelta, ArgumentsDelta, RefusalDelta, MediaDelta, OpaqueDelta)
 )
 _EVENTS: Final = frozenset(Event.__args__)
+#: Of calls that wait for their turn, or for their whole input: more than any model writes.
+HELD_CHARACTERS: Final = 32 * 1024 * 1024
+HELD_OTHERS: Final = 100
 #: What an adapter of each direction must give.
 _GIVEN: Final[dict[str, type]] = {"request": Request, "response": Response}
 
@@ -150,6 +154,10 @@ class Translation:
             for place, (name, one) in enumerate(back)
             if implements(type(one), "on_end")
         ]
+        self._open: dict[int, int] = {}
+        self._called: set[int] = set()
+        self._unfinished: dict[int, None] = {}
+        self._held = 0
         self._plain = self._restoring is None and not self._events and not self._ends
 
     def _stage(self, name: str, direction: Direction, call: Callable[[Any], Any]) -> Stage:
@@ -216,21 +224,38 @@ class Translation:
             signals.visible = True
             return self._written(events)
         for event in events:
-            kind = type(event)
-            if kind in _PIECES:
-                signals.outputs += 1
-                signals.visible = True
-            elif kind is BlockStart:
-                signals.visible |= isinstance(event.part, ToolCall | Media | Opaque)  # type: ignore[union-attr]
-            elif kind is UsageSeen:
-                signals.usage = event.usage  # type: ignore[union-attr]
-            elif kind is Failed:
-                signals.error = event.error  # type: ignore[union-attr]
+            self._seen(event)
         if signals.error is not None:
             events = [event for event in events if type(event) is not Failed]
         if events and type(events[-1]) is End:
             return self._last(events)
         return self._written(self._serial.order(self._through(events)))
+
+    def _seen(self, event: Event) -> None:
+        """Keep account of what comes.  Raises UpstreamFailed where more must be held back than may be."""
+        signals = self.signals
+        match event:
+            case TextDelta() | ReasoningDelta() | ArgumentsDelta() | RefusalDelta() | MediaDelta() | OpaqueDelta():
+                signals.outputs += 1
+                signals.visible = True
+                if self._restoring is not None or self._serial.waiting:
+                    self._held += len(event.text) if isinstance(event, ArgumentsDelta | TextDelta) else HELD_OTHERS
+                    if self._held > HELD_CHARACTERS:
+                        message = "upstream: too much of an answer would have to be held back"
+                        raise UpstreamFailed(error_of(ErrorKind.BAD_GATEWAY, message, code="too_large"), "sent")
+            case BlockStart(block, part, candidate):
+                self._open[block] = candidate
+                self._called |= {candidate} if isinstance(part, ToolCall) else set()
+                self._unfinished[candidate] = None
+                signals.visible |= isinstance(part, ToolCall | Media | Opaque)
+            case BlockEnd(block):
+                self._open.pop(block, None)
+            case Finished(_, candidate):
+                self._unfinished.pop(candidate, None)
+            case UsageSeen(usage):
+                signals.usage = usage
+            case Failed(error):
+                signals.error = error
 
     def _through(self, events: Iterable[Event]) -> Iterable[Event]:
         if self._restoring is not None:
@@ -274,7 +299,12 @@ class Translation:
 
     def trailer(self) -> bytes:
         """What a stream lacks whose vendor never tells a finish: it just ended (``ends_without_finish``)."""
-        return b"" if self.signals.ended else self.shown([Finished(Finish("stop")), End()])
+        if self.signals.ended:
+            return b""
+        ends: list[Event] = [BlockEnd(block) for block in self._open]
+        for candidate in self._unfinished:
+            ends.append(Finished(Finish("tool_calls" if candidate in self._called else "stop"), candidate))
+        return self.shown([*ends, End()])
 
 
 class TranslatedStream(Stream):
@@ -341,9 +371,12 @@ class TranslatedStream(Stream):
                 yield translation.read(frame.event, frame.data)
 
     def _tail(self) -> bytes:
-        """At the end of the body the reader has its last word: an answer that is complete gets its end."""
+        """At the end of the body the reader has its last word: an answer that is complete gets its end.
+
+        That is so behind half a frame, too: what was cut off came behind the finish reason.
+        """
         tail, signals = super()._tail(), self._translation.signals
-        if signals.ended or signals.error is not None or self._cause is not None or self._cut_off:
+        if signals.ended or signals.error is not None or self._cause is not None:
             return tail
         try:
             if self._chain is not None:

@@ -1,9 +1,9 @@
 """Parts: what turns, tool results and answers are made of.  Source: protocols.md 0.3, 2.2, 2.3, 3.2.
 
-Every part carries four things beside its meaning. ``at`` is where the client's JSON held it, for people who read a
-loss. ``rest`` holds members that only the protocol it came from knows; they are written again for that protocol alone
-and are a loss for any other. ``cache`` marks a prompt-cache breakpoint behind the part. ``state`` is what a provider
-hid in it.
+Parts carry more than their meaning. ``at`` is where the client's JSON held one, for people who read a loss. ``rest``
+holds members that only the protocol it came from knows; they are written again for that protocol alone and are a loss
+for any other. Where a protocol has such things, ``cache`` is a prompt-cache breakpoint behind the part and ``state``
+what a provider hid in it.
 """
 
 from __future__ import annotations

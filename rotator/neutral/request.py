@@ -44,14 +44,17 @@ class Grammar:
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A tool that the model may call.  ``hosted`` ones are the provider's own: ``data`` is their wire JSON.
+    """A tool that the model may call.
+
+    A ``hosted`` one is run by its provider, a ``builtin`` one by the client, though the vendor defined it (a shell, an
+    editor): ``data`` is their wire JSON.
 
     ``schema`` is the JSON Schema of a function's arguments as the client wrote it (never changed in place), None where
     it takes none. ``strict`` is None where nothing was said.
     """
 
     name: str
-    kind: Literal["function", "custom", "hosted"] = "function"
+    kind: Literal["function", "custom", "hosted", "builtin"] = "function"
     description: str = ""
     schema: Mapping[str, Any] | None = None
     strict: bool | None = None
@@ -61,6 +64,11 @@ class Tool:
     cache: CacheMark | None = None
     at: Path = field(default=(), compare=False)
     rest: Rest = field(default_factory=dict)
+
+    @property
+    def by_vendor(self) -> bool:
+        """Whether its vendor defined it: no other can be told of it as a function."""
+        return self.kind in ("hosted", "builtin")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +92,7 @@ class ToolPolicy:
 class ReasoningWish:
     """How much the model is to think and how much of it is to be seen.  Source: protocols.md 7.1.
 
-    ``budget`` counts tokens, -1 lets the model decide. ``context`` and ``mode`` are words of Responses.
+    ``budget`` counts tokens, -1 lets the model decide. ``between_tools``: thinking between calls is wished for.
     """
 
     enabled: bool | None = None

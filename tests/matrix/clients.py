@@ -18,13 +18,14 @@ from tests.upstreams import JSON, PATHS
 
 #: terminal: a whole answer. error: an in-band error. refused: an error status. torn: none of these, never legal.
 Ending = Literal["terminal", "error", "refused", "torn"]
-#: Called with the number of events so far whenever there are more.
-Hear = Callable[[int], None]
 
 
 @dataclass
 class Heard:
-    """One answer as its client took it in.  ``frames`` and ``body`` are known to the client of bytes only."""
+    """One answer as its client took it in.  ``frames`` and ``body`` are known to the client of bytes only.
+
+    ``events`` are whole ones, with those that an SDK does not tell if the client is one of bytes.
+    """
 
     status: int = 0
     attempts: int = 0
@@ -34,6 +35,7 @@ class Heard:
     said: str = ""
     body: bytes = b""
     frames: list[bytes] = field(default_factory=list)
+    events: int = 0
 
     def head(self, headers: Any) -> None:
         """What the answer's headers tell."""
@@ -41,10 +43,12 @@ class Heard:
         self.lane = headers.get("x-rotator-lane", "")
 
 
+#: Called with what was heard so far whenever there is more: the number of events, and what they said.
+Hear = Callable[[Heard], None]
 Ask = Callable[[Part, Hear], Awaitable[Heard]]
 
 
-def deaf(events: int) -> None:
+def deaf(heard: Heard) -> None:
     """For answers that nobody waits inside."""
 
 
@@ -77,17 +81,23 @@ def plain_session() -> aiohttp.ClientSession:
 async def ask_bytes(session: aiohttp.ClientSession, stage: Stage, part: Part, hear: Hear) -> Heard:
     """Ask for a stream and read it piece by piece."""
     heard = Heard()
-    data = json.dumps(part.body(stream=True)).encode()
+    data, read = json.dumps(part.body(stream=True)).encode(), 0
     async with session.post(stage.url + PATHS[part.protocol], data=data, headers=JSON) as reply:
         heard.status = reply.status
         heard.head(reply.headers)
         async for piece in reply.content.iter_any():
             heard.body += piece
-            hear(heard.body.count(b"\n\n"))
+            whole = heard.body.rfind(b"\n\n", read) + 2
+            if heard.status != 200 or whole < 2:
+                continue
+            frames, read = split(heard.body[read:whole]), whole
+            heard.frames += frames
+            heard.events += len(frames)
+            heard.said += said(frames)
+            hear(heard)
     if heard.status == 200:
-        heard.frames = split(heard.body)
+        assert not heard.body[read:], f"half a frame: {heard.body[read:]!r}"
         heard.ending, heard.message = ending_of(part.protocol, heard.frames)
-        heard.said = said(heard.frames)
     else:
         heard.ending, heard.message = "refused", refusal_of(part.protocol, heard.body)
     return heard
@@ -131,7 +141,7 @@ def refusal_of(protocol: str, body: bytes) -> str:
 
 
 async def ask_openai(client: openai.AsyncOpenAI, part: Part, hear: Hear) -> Heard:
-    heard, finish, events = Heard(), None, 0
+    heard, finish = Heard(), None
     try:
         stream = await client.chat.completions.create(**part.body(), stream=True)
     except openai.APIStatusError as error:
@@ -140,10 +150,10 @@ async def ask_openai(client: openai.AsyncOpenAI, part: Part, hear: Hear) -> Hear
     heard.head(stream.response.headers)
     try:
         async for chunk in stream:
-            events += 1
+            heard.events += 1
             heard.said += spoken(chunk.to_dict())
             finish = next((choice.finish_reason for choice in chunk.choices), None) or finish
-            hear(events)
+            hear(heard)
     except openai.APIError as error:
         heard.ending, heard.message = "error", error.message
     else:
@@ -152,7 +162,7 @@ async def ask_openai(client: openai.AsyncOpenAI, part: Part, hear: Hear) -> Hear
 
 
 async def ask_anthropic(client: anthropic.AsyncAnthropic, part: Part, hear: Hear) -> Heard:
-    heard, last, events = Heard(), "", 0
+    heard, last = Heard(), ""
     try:
         stream = await client.messages.create(**part.body(), stream=True)
     except anthropic.APIStatusError as error:
@@ -161,10 +171,10 @@ async def ask_anthropic(client: anthropic.AsyncAnthropic, part: Part, hear: Hear
     heard.head(stream.response.headers)
     try:
         async for event in stream:
-            events += 1
+            heard.events += 1
             last = event.type
             heard.said += spoken(event.to_dict())
-            hear(events)
+            hear(heard)
     except anthropic.APIStatusError as error:
         heard.ending, heard.message = "error", error.message
     else:

@@ -15,7 +15,9 @@ from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import pytest
 
 from rotator.config import Flags, load
 from rotator.credentials.claims import Standing
@@ -25,7 +27,7 @@ from rotator.server.process import Process, bind
 from rotator.world import build_world
 from tests.upstreams import JSON, LOADED, PATHS, SSE, FakeClock, body_of, engine, until
 
-#: The lanes that every case runs in.
+#: The lanes that give the client the vendor's own frames.
 LANES = ("raw", "native")
 #: A matrix test that takes longer hangs.
 HANG_SECONDS = 30.0
@@ -53,12 +55,32 @@ class HeldClock(FakeClock):
             self.sleeping -= 1
 
 
+class Cell(NamedTuple):
+    """Who speaks what, and the lane between them."""
+
+    client: str
+    vendor: str
+    lane: str
+
+    def __str__(self) -> str:
+        return f"{self.client}-{self.lane}" if self.lane in LANES else f"{self.client}-on-{self.vendor}"
+
+
+#: Both sides speak one protocol, and a lane that does not translate does for it.
+PLAIN = [Cell(protocol, protocol, lane) for protocol in PATHS for lane in LANES]
+#: Each client on the other's vendor, and each on its own where the provider wants a translation.
+TRANSLATED = [Cell(client, vendor, "translate") for client in PATHS for vendor in PATHS]
+#: For a test that runs once in each cell.
+EACH_CELL = pytest.mark.parametrize("cell", [*PLAIN, *TRANSLATED], ids=str)
+
+
 @dataclass(frozen=True)
 class Part:
-    """What one case has for itself: a provider that speaks ``protocol``, and its keys."""
+    """What one case has for itself: a client that speaks ``protocol``, a provider that speaks ``vendor``, its keys."""
 
     provider: str
     protocol: str
+    vendor: str
     lane: str
     keys: tuple[str, ...]
 
@@ -89,22 +111,23 @@ class Stage:
 
     async def cast(
         self,
-        protocol: str,
-        lane: str,
+        cell: Cell,
         keys: Sequence[int],
         *,
         config: Mapping[str, Any] | None = None,
         **environ: str,
     ) -> list[Part]:
         """A new generation with a provider for each entry of ``keys``, which says how many it has."""
-        base = self.vendor.url + ("/v1" if protocol == "chat" else "")
-        declared: dict[str, Any] = {"protocol": protocol, "base_url": base}
-        declared |= {"auth": "x-api-key"} if protocol == "messages" else {}
-        declared |= {"lane": lane} if lane != "raw" else {}
+        client, vendor, lane = cell
+        base = self.vendor.url + ("/v1" if vendor == "chat" else "")
+        declared: dict[str, Any] = {"protocol": vendor, "base_url": base}
+        declared |= {"auth": "x-api-key"} if vendor == "messages" else {}
+        declared |= {"lane": lane} if lane != "raw" and client == vendor else {}
         parts = []
         for count in keys:
             name = f"part{next(self.numbers)}x"
-            parts.append(Part(name, protocol, lane, tuple(f"key-{name}-{one}-abcdef" for one in range(count))))
+            own = tuple(f"key-{name}-{one}-abcdef" for one in range(count))
+            parts.append(Part(name, client, vendor, lane, own))
             for number, key in enumerate(parts[-1].keys, 1):
                 environ[f"{name.upper()}_API_KEY_{number}"] = key
         document = {"providers": {part.provider: declared for part in parts}, **(config or {})}

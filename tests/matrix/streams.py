@@ -122,10 +122,10 @@ def whole_of(protocol: str, voice: str) -> bytes:
 
 
 def split(body: bytes) -> list[bytes]:
-    """Whole frames with their blank lines; heartbeats (blank lines alone) are none.  A torn frame is a failure."""
+    """Whole frames with their blank lines; heartbeats (blank lines, comments) are none.  A torn frame is a failure."""
     parts = [part.lstrip(b"\n") for part in body.split(b"\n\n")]
     assert not parts[-1], f"half a frame: {parts[-1]!r}"
-    return [part + b"\n\n" for part in parts if part]
+    return [part + b"\n\n" for part in parts if part and not part.startswith(b":")]
 
 
 def event_of(frame: bytes) -> Any:

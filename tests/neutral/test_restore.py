@@ -110,7 +110,7 @@ def test_a_whole_answer() -> None:
     assert answer.candidates[0].parts == (Text("run"), wire)
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(streams(), st.integers(1, 4))
 def test_a_stream_means_the_whole_answer_restored(events: list[Event], size: int) -> None:
     restoring = Restoring(NAMES)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
+from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from pydantic import BaseModel, Field
 
@@ -36,7 +37,7 @@ class Node(BaseModel):
     """A tree."""
 
     name: str
-    children: list["Node"]
+    children: list[Node]
 
 
 class Loose(BaseModel):
@@ -140,8 +141,9 @@ MODERN: dict[str, Any] = {
 BROKEN: dict[str, dict[str, Any]] = {
     "bare": {"path": {"type": "string", "required": True}, "mode": {"type": "string", "required": False}},
     "bare, nested": {"type": "object", "properties": {"at": {"x": {"type": "number"}, "y": {"type": "number"}}}},
-    "nulls": {"type": "object", "properties": None, "required": None, "description": None, "additionalProperties": None},
-    "types": {"properties": {"a": {"type": "any"}, "b": {"type": []}, "c": {"type": ["string", "file"]}, "d": "string"}},
+    "nulls": {"type": "object", "properties": None, "required": None, "additionalProperties": None},
+    "types": {"properties": {"a": {"type": "any"}, "b": {"type": []}, "c": {"type": ["string", "file"]},
+              "d": "string"}},
     "values": {"type": "object", "properties": {"a": {"type": "string", "minLength": "3", "enum": [], "pattern": 4,
                "title": 7, "anyOf": [], "items": 3, "exclusiveMinimum": "x", "uniqueItems": 1}}},
     "lists": {"type": "object", "properties": {"a": {"anyOf": ["string", 4, {"type": "null"}]}, "b": [], "c": None},
@@ -168,6 +170,51 @@ CORPUS: dict[str, dict[str, Any]] = {
     "modern": MODERN,
     **BROKEN,
 }
+
+
+# ---------------------------------------------------------------- made up
+
+NAMES = st.sampled_from(("a", "b", "type", "$ref"))
+PLAIN: list[Any] = [{}, {"type": "string"}, {"enum": ["a", 1]}, {"const": "x"}, {"type": "array"}]
+REFERENCES: list[Any] = [{"$ref": f"#/{path}"} for path in ("$defs/D", "anyOf/0", "allOf/0/properties/a")]
+
+
+def objects(inner: Any, same: Any) -> Any:
+    """Objects: ``inner`` are schemas of their properties, ``same`` more words on themselves."""
+    return st.fixed_dictionaries(
+        {"type": st.just("object"), "properties": st.dictionaries(NAMES, inner, max_size=2)},
+        optional={
+            "required": st.lists(NAMES, unique=True, max_size=2),
+            "additionalProperties": st.sampled_from((False, True, {"type": "string"})),
+            "patternProperties": st.dictionaries(st.just("^a"), inner),
+            "unevaluatedProperties": st.just(False),
+            "allOf": st.lists(same, min_size=1, max_size=2),
+            "minProperties": st.integers(0, 2),
+            "not": same,
+            "if": same,
+            "then": same,
+            "else": same,
+        },
+    )
+
+
+LEAF = st.sampled_from(PLAIN)
+BELOW = objects(LEAF, LEAF) | LEAF
+INNER = objects(LEAF | st.sampled_from(REFERENCES), BELOW) | st.sampled_from(PLAIN + REFERENCES)
+CLOSED = st.fixed_dictionaries(
+    {"additionalProperties": st.just(False), "properties": st.dictionaries(NAMES, INNER, max_size=3)},
+    optional={"required": st.lists(NAMES, unique=True, max_size=2)},
+)
+UNION_OF = st.lists(CLOSED, min_size=1, max_size=3)
+#: Whole schemas; alternatives at the root are closed.
+SCHEMAS = st.builds(
+    lambda root, unions, definition: {**root, **unions, "$defs": {"D": definition}},
+    objects(INNER, BELOW | st.just({"$ref": "#/$defs/D"})),
+    st.fixed_dictionaries({}, optional={"anyOf": UNION_OF, "oneOf": UNION_OF}),
+    objects(INNER, BELOW),
+)
+
+# ---------------------------------------------------------------- rules
 
 
 def check_tool(schema: dict[str, Any]) -> None:

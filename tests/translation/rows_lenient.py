@@ -99,9 +99,9 @@ LENIENT: tuple[Row, ...] = (
                 says(HI, assistant(a_use()), user(a_result(text("See"), a_base64())), tools=A_TOOLS),
             ),
             Later(
-                "effort", Case({"thinking": {"type": "enabled", "budget_tokens": 2048}}, {}, ("reasoning.wish",))
+                "effort", Case({"thinking": {"type": "enabled", "budget_tokens": 2048}}, {}, ("field.foreign",))
             ),
-            Later("effort", Case({"reasoning": {"effort": "high"}}, {}, ("reasoning.wish",))),
+            Later("effort", Case({"reasoning": {"effort": "high"}}, {}, ("field.foreign",))),
             Case({"extra_body": {"top_a": 1}}, {}, ("field.foreign",)),
             Case({"min_p": 0.1, "transforms": []}, {}, ("field.foreign", "field.foreign")),
             Case(

@@ -48,7 +48,7 @@ REASONING: tuple[Row, ...] = (
     row(
         "2.4",
         "Budget",
-        Later("effort", Case({"thinking": {"type": "enabled", "budget_tokens": 2048}}, {}, WISH)),
+        Later("effort", Case({"thinking": {"type": "enabled", "budget_tokens": 2048}}, {}, ("field.foreign",))),
         Later("effort", Case({"max_tokens": 4096, "thinking": {"type": "enabled", "budget_tokens": 2048}},
                              {"max_tokens": 4096}, WISH)),
     ),

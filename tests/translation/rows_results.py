@@ -294,12 +294,7 @@ HOSTED: tuple[Row, ...] = (
         "2.7",
         "Computer/browser/bash/editor/memory/shell/apply_patch",
         NotHere("Chat has no tools of a vendor's kinds"),
-        Later(
-            "hosted tools",
-            Case(
-                {"tools": [{"type": "bash_20250124", "name": "bash"}, a_tool()]}, {"tools": C_TOOLS}, ("tool.hosted",)
-            ),
-        ),
+        Refused({"tools": [{"type": "bash_20250124", "name": "bash"}, a_tool()]}, "tools[0]"),
     ),
     nowhere("2.7", "Image generation", "Responses and Gemini only"),
     row(

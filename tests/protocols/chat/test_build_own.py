@@ -76,7 +76,7 @@ SAME: dict[str, dict[str, Any]] = {
     "two results": body(assistant(None, tool_calls=[call()]), result("x"), result("y")),
     "results of parts": body(result([text("a"), image()])),
     "the older words": body(
-        assistant(None, function_call={"name": "f", "arguments": ""}),
+        assistant(None, function_call={"name": "f", "arguments": "", "x": 1}),
         {"role": "function", "name": "f", "content": "x"},
         functions=[{"name": "f", "description": "D", "parameters": SCHEMA, "x": 1}],
         function_call={"name": "f", "x": 1},

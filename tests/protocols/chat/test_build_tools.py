@@ -160,7 +160,7 @@ def test_a_choice_without_tools_is_left_out(policy: ToolPolicy) -> None:
 ELSEWHERE = "only a tool that another provider runs may be called, and it does not run here"
 REFUSED: list[tuple[tuple[Tool, ...], ToolPolicy, str]] = [
     (TOOLS, ToolPolicy("named", ("g",)), "no tool is called g"),
-    (TOOLS, ToolPolicy("allowed", ("lookup", "g")), "no tool is called g"),
+    (TOOLS, ToolPolicy("allowed", ("lookup", "g", "h")), "no tool is called g"),
     ((*TOOLS, SEARCH), ToolPolicy("named", ("web_search",)), ELSEWHERE),
     ((SEARCH,), ToolPolicy("required"), ELSEWHERE),
     ((*TOOLS, SEARCH), ToolPolicy("allowed", ("web_search",), required=True), ELSEWHERE),

@@ -67,7 +67,8 @@ CONVERSATIONS: dict[str, tuple[list[Turn], list[Any], list[str]]] = {
               [user("Hi", name="ann"), assistant("A", name="bot"), user("Go on")], []),
     "instructions alone": ([said("system", "S")], [system("S")], []),
     "empty turns are dropped": ([said("user"), HI, said("assistant"), GO], [user("Hi"), user("Go on")], []),
-    "a prefill is history": ([HI, said("assistant", "A")], [user("Hi"), assistant("A")], ["turn.prefill"]),
+    "a prefill is to be gone on with": (
+        [HI, said("assistant", "A")], [user("Hi"), assistant("A"), user("Continue.")], ["turn.prefill"]),
     "several parts of an assistant": (
         [HI, said("assistant", "A ", "B", Reasoning(), "C"), GO],
         [user("Hi"), assistant("A B\n\nC"), user("Go on")], []),
@@ -257,6 +258,17 @@ def test_a_loss_names_the_clients_place() -> None:
         Loss("turn.prefill", "messages[2]"),
         Loss("call.orphan", "messages[0].content[0]"),
     ]
+
+
+def test_every_part_that_is_left_out_is_told() -> None:
+    ledger = Ledger()
+    turns = (
+        said("user", Opaque("gemini", "x", {}, at=("a",)), "Hi", Opaque("gemini", "x", {}, at=("b",))),
+        said("assistant", Opaque("gemini", "x", {}, at=("c",)), called("1"), Opaque("gemini", "x", {}, at=("d",))),
+        said("tool", gave("1", Opaque("gemini", "x", {}, at=("e",)), "x")),
+    )
+    build(asked(*turns), ChatDialect(), ledger)
+    assert [(loss.code, loss.path) for loss in ledger.losses] == [("part.foreign", path) for path in "abcde"]
 
 
 REFUSED: list[tuple[list[Turn], str, str]] = [

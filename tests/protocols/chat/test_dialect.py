@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from rotator.errors import ConfigError
+from rotator.neutral.losses import Ledger, Note
 from rotator.neutral.parts import CacheMark, Text
 from rotator.neutral.request import Format, Output
 from tests.protocols.chat.bodies import (
@@ -17,12 +18,14 @@ from tests.protocols.chat.bodies import (
     asked,
     assistant,
     body,
+    build,
     call,
     called,
     gave,
     image,
     messages,
     module,
+    parsed,
     replayed,
     result,
     said,
@@ -73,6 +76,15 @@ def test_the_role_of_instructions(chosen: str, roles: list[str]) -> None:
     assert codes == []
     own = body(system("S"), user("Hi"), {"role": "developer", "content": "D"})
     assert replayed(own, instructions=chosen) == (body(*told), [])
+
+
+def test_a_changed_role_is_noted() -> None:
+    own = body(system("S"), user("Hi"), {"role": "developer", "content": "D"})
+    turns = (said("system", "S", at=("system",)), HI, said("developer", "D", at=("messages", 2)))
+    for request, place in ((asked(*turns), "system"), (parsed(own), "messages[0]")):
+        notes: list[Note] = []
+        build(request, ChatDialect(instructions="developer"), Ledger(notes))
+        assert notes == [Note("chat.build.turns", "turn.role", place)]
 
 
 JOINED = {"text": "joined"}

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from rotator.errors import UpstreamFailed
 from rotator.neutral.error import ErrorKind
 from rotator.neutral.events import (
-    ArgumentsDelta,
     BlockEnd,
     BlockStart,
     Cited,
@@ -20,10 +19,8 @@ from rotator.neutral.events import (
     Failed,
     Finished,
     MediaDelta,
-    ReasoningDelta,
     RefusalDelta,
     Start,
-    StateSeen,
     TextDelta,
     UsageSeen,
 )
@@ -37,74 +34,32 @@ from rotator.neutral.parts import (
     Source,
     State,
     Text,
-    ToolCall,
 )
 from rotator.neutral.response import Finish
-from rotator.neutral.serial import Serial
 from rotator.neutral.usage import Usage
-from tests.neutral.laws import check_laws, fold
+from tests.neutral.laws import fold
 from tests.neutral.strategies import streams
 from tests.protocols.chat.clients import IDS, REQUEST, check_stream, codes, module, plain, written
 from tests.protocols.chat.junk import chunks
+from tests.protocols.chat.streamed import (
+    HEAD,
+    PAGE,
+    ROLE,
+    SPENT,
+    START,
+    STOP,
+    call,
+    calling,
+    chunk,
+    more,
+    read,
+    said,
+    text,
+    thought,
+)
 
 build_response: Any = module("response").build_response
 parse_response: Any = module("response").parse_response
-made_id: Any = module("answer_parts").made_id
-
-HEAD = {"id": "c-1", "object": "chat.completion.chunk", "created": 1_700_000_000, "model": "m-1"}
-START = Start("chat", "c-1", "m-1", 1_700_000_000)
-ROLE = {"role": "assistant", "content": ""}
-PAGE = "https://page.example"
-STOP = Finished(Finish("stop", "stop"))
-CALLED = Finished(Finish("tool_calls", "tool_calls"))
-SPENT = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
-
-
-def chunk(delta: Any = None, finish: Any = None, index: Any = 0, **more: Any) -> dict[str, Any]:
-    """A chunk with one choice."""
-    return {**HEAD, "choices": [{"index": index, "delta": delta, "logprobs": None, "finish_reason": finish}], **more}
-
-
-def read(*data: Any, ledger: Ledger | None = None) -> list[Event]:
-    """The events of a whole stream; those of a frame keep the laws as they come."""
-    reader = module("reader").ChatReader(ledger or Ledger())
-    events = [event for one in data for event in reader.read(None, one)]
-    events += reader.end()
-    assert check_laws(events, cut=True) == []
-    return events
-
-
-def said(*deltas: Any, finish: str | None = "stop") -> list[Event]:
-    """What deltas mean, between Start and End."""
-    events = read(chunk(ROLE), *(chunk(delta) for delta in deltas), *([chunk({}, finish)] if finish else []))
-    assert events[0] == START
-    assert events[-1:] == ([End()] if finish else events[-1:])
-    return events[1:-1] if finish else events[1:]
-
-
-def text(block: int, *pieces: str) -> list[Event]:
-    return [BlockStart(block, Text("")), *(TextDelta(block, piece) for piece in pieces), BlockEnd(block)]
-
-
-def thought(block: int, *pieces: str) -> list[Event]:
-    return [BlockStart(block, Reasoning()), *(ReasoningDelta(block, piece) for piece in pieces), BlockEnd(block)]
-
-
-def call(block: int, id: str, name: str, *pieces: str) -> list[Event]:
-    deltas = (ArgumentsDelta(block, piece) for piece in pieces)
-    return [BlockStart(block, ToolCall(id, name)), *deltas, BlockEnd(block)]
-
-
-def more(index: int | None, arguments: Any = None, id: Any = None, name: Any = None, **rest: Any) -> dict[str, Any]:
-    """One entry of ``tool_calls``, with what is not None."""
-    function = {"name": name, "arguments": arguments}
-    entry = {"index": index, "id": id, **rest, "function": {k: v for k, v in function.items() if v is not None}}
-    return {name: value for name, value in entry.items() if value is not None}
-
-
-def calling(*entries: Any) -> dict[str, Any]:
-    return {"tool_calls": list(entries)}
-
 
 WORDS: dict[str, tuple[list[Any], list[Event]]] = {
     "text": ([{"content": "Hel"}, {"content": "lo."}], text(0, "Hel", "lo.")),
@@ -203,218 +158,6 @@ def test_words_and_media(name: str) -> None:
     assert said(*deltas) == [*events, Finished(Finish("refusal" if refused else "stop", "stop"))]
 
 
-G0, G1 = made_id("c-1", 0, 0, "one"), made_id("c-1", 0, 1, "two")
-CALLS: dict[str, tuple[list[Any], list[Event]]] = {
-    "as OpenAI sends it": (
-        [
-            calling(more(0, "", "call_1", "one", type="function")),
-            calling(more(0, '{"q":')),
-            calling(more(0, "1}")),
-        ],
-        call(0, "call_1", "one", '{"q":', "1}"),
-    ),
-    "a text before it ends": (
-        [{"content": "See:"}, calling(more(0, "{}", "call_1", "one"))],
-        [*text(0, "See:"), *call(1, "call_1", "one", "{}")],
-    ),
-    "whole in one chunk (P-05)": ([calling(more(0, '{"q":1}', "call_1", "one"))], call(0, "call_1", "one", '{"q":1}')),
-    "two in one chunk": (
-        [calling(more(0, "{}", "call_1", "one"), more(1, "{}", "call_2", "two"))],
-        [*call(0, "call_1", "one", "{}"), *call(1, "call_2", "two", "{}")],
-    ),
-    "name and id repeated, null, or no string (P-11)": (
-        [
-            calling(more(0, "", "call_1", "one")),
-            calling(more(0, '{"q":', "call_1", "one")),
-            calling(more(0, "1", "", "")),
-            calling({"index": 0, "id": None, "function": {"name": None, "arguments": "}"}}),
-            calling({"index": 0, "id": 7, "function": {"name": 7, "arguments": None}}),
-        ],
-        call(0, "call_1", "one", '{"q":', "1", "}"),
-    ),
-    "the name comes late": (
-        [calling(more(0, '{"q":', "call_1")), calling(more(0, "1")), calling(more(0, "}", name="one"))],
-        call(0, "call_1", "one", '{"q":1}'),
-    ),
-    "the id comes late": (
-        [calling(more(0, "", name="one")), calling(more(0, "{}", "call_1"))],
-        call(0, "call_1", "one", "{}"),
-    ),
-    "the id comes too late": (
-        [calling(more(0, '{"q":', name="one")), calling(more(0, "1}", "call_1"))],
-        call(0, G0, "one", '{"q":', "1}"),
-    ),
-    "no ids": (
-        [calling(more(0, "{}", name="one"), more(1, "{}", name="two"))],
-        [*call(0, G0, "one", "{}"), *call(1, G1, "two", "{}")],
-    ),
-    "no ids, no arguments": ([calling(more(0, name="one"))], call(0, G0, "one")),
-    "all at index 0, told apart by id": (
-        [
-            calling(more(0, "{}", "call_1", "one")),
-            calling(more(0, '{"q":', "call_2", "two")),
-            calling(more(0, "1}")),
-        ],
-        [*call(0, "call_1", "one", "{}"), *call(1, "call_2", "two", '{"q":', "1}")],
-    ),
-    "all at index 0, in turn": (
-        [
-            calling(more(0, "{", "call_1", "one")),
-            calling(more(0, "{", "call_2", "two")),
-            calling(more(0, "}", "call_1")),
-            calling(more(0, "}", "call_2")),
-        ],
-        [
-            BlockStart(0, ToolCall("call_1", "one")),
-            ArgumentsDelta(0, "{"),
-            BlockStart(1, ToolCall("call_2", "two")),
-            ArgumentsDelta(1, "{"),
-            ArgumentsDelta(0, "}"),
-            ArgumentsDelta(1, "}"),
-            BlockEnd(0),
-            BlockEnd(1),
-        ],
-    ),
-    "whole ones without index and id": (
-        [calling(more(None, {}, name="one")), calling(more(None, {"q": 1}, name="two"))],
-        [*call(0, G0, "one", "{}"), *call(1, G1, "two", '{"q":1}')],
-    ),
-    "whole ones of one name without id": (
-        [calling(more(0, {"q": 1}, name="one")), calling(more(0, {"q": 2}, name="one"))],
-        [*call(0, G0, "one", '{"q":1}'), *call(1, made_id("c-1", 0, 1, "one"), "one", '{"q":2}')],
-    ),
-    "one id for two indexes": (
-        [calling(more(0, "{}", "call", "one")), calling(more(1, "{}", "call", "two"))],
-        [*call(0, "call", "one", "{}"), *call(1, "call", "two", "{}")],
-    ),
-    "interleaved: the first stays open until it is whole": (
-        [
-            calling(more(0, "", "call_1", "one")),
-            calling(more(1, "", "call_2", "two")),
-            calling(more(0, "{}")),
-            calling(more(1, "{}")),
-            calling(more(2, "{}", "call_3", "three")),
-        ],
-        [
-            BlockStart(0, ToolCall("call_1", "one")),
-            BlockStart(1, ToolCall("call_2", "two")),
-            ArgumentsDelta(0, "{}"),
-            ArgumentsDelta(1, "{}"),
-            BlockEnd(0),
-            BlockEnd(1),
-            *call(2, "call_3", "three", "{}"),
-        ],
-    ),
-    "text ends those that are whole": (
-        [
-            calling(more(0, "{}", "call_1", "one"), more(1, "{", "call_2", "two")),
-            {"content": "Hi"},
-            calling(more(1, "}")),
-        ],
-        [
-            *call(0, "call_1", "one", "{}"),
-            BlockStart(1, ToolCall("call_2", "two")),
-            ArgumentsDelta(1, "{"),
-            *text(2, "Hi"),
-            ArgumentsDelta(1, "}"),
-            BlockEnd(1),
-        ],
-    ),
-    "legacy function_call": (
-        [{"function_call": {"name": "one", "arguments": ""}}, {"function_call": {"arguments": "{}"}}],
-        call(0, G0, "one", "{}"),
-    ),
-    "legacy beside calls is the same call": (
-        [calling(more(0, "{}", "call_1", "one")) | {"function_call": {"name": "one", "arguments": "{}"}}],
-        call(0, "call_1", "one", "{}"),
-    ),
-    "custom": (
-        [
-            calling({"index": 0, "id": "call_1", "type": "custom", "custom": {"name": "run", "input": "{}"}}),
-            calling({"index": 0, "custom": {"input": " ls"}}),
-        ],
-        [
-            BlockStart(0, ToolCall("call_1", "run", kind="custom")),
-            ArgumentsDelta(0, "{}"),
-            ArgumentsDelta(0, " ls"),
-            BlockEnd(0),
-        ],
-    ),
-    "Google's signature": (
-        [
-            calling(
-                more(0, "{}", "call_1", "one", extra_content={"google": {"thought_signature": "c2ln"}}),
-            ),
-            calling(more(1, "", None, "two", extra_content={"google": {"thought_signature": "c2ky"}})),
-            calling(more(1, "{}")),
-        ],
-        [
-            BlockStart(0, ToolCall("call_1", "one")),
-            ArgumentsDelta(0, "{}"),
-            StateSeen(0, State("signature", "c2ln")),
-            BlockEnd(0),
-            BlockStart(1, ToolCall(G1, "two")),
-            StateSeen(1, State("signature", "c2ky")),
-            ArgumentsDelta(1, "{}"),
-            BlockEnd(1),
-        ],
-    ),
-    "members that only its vendor knows": (
-        [calling(more(0, "{}", "call_1", "one", odd=1)), calling(more(0, "", odd=2))],
-        [
-            BlockStart(0, ToolCall("call_1", "one", rest={"odd": 1})),
-            ArgumentsDelta(0, "{}"),
-            BlockEnd(0),
-        ],
-    ),
-}
-
-
-@pytest.mark.parametrize("name", CALLS)
-def test_calls(name: str) -> None:
-    deltas, events = CALLS[name]
-    assert said(*deltas, finish="tool_calls") == [*events, CALLED]
-
-
-@pytest.mark.parametrize("name", CALLS)
-def test_calls_are_put_in_order(name: str) -> None:
-    """As the engine serialises them they break no law for writers, and nothing is lost."""
-    events = read(*(chunk(delta) for delta in CALLS[name][0]), chunk({}, "tool_calls"))
-    ordered = Serial().order(events)
-    assert check_laws(ordered, serial=True) == []
-    assert fold(ordered) == fold(events)
-
-
-def test_a_call_that_nobody_named_is_none() -> None:
-    ledger = Ledger()
-    events = read(chunk(calling(more(0, "{}", "call_1"))), chunk({}, "tool_calls"), ledger=ledger)
-    assert events[1:] == [Finished(Finish("stop", "tool_calls")), End()]
-    assert codes(ledger) == {"answer.call"}
-
-
-def test_what_comes_behind_whole_arguments_is_left_out() -> None:
-    ledger = Ledger()
-    data = [
-        calling(more(0, "{}", "call_1", "one")),
-        calling(more(1, "{}", "call_2", "two")),
-        calling(more(0, "\n")),
-        calling(more(0, "{}")),
-    ]
-    events = read(*map(chunk, data[:3]), chunk({}, "tool_calls"), ledger=ledger)
-    assert events[1:-2] == [*call(0, "call_1", "one", "{}"), *call(1, "call_2", "two", "{}")]
-    assert ledger.losses == []
-    assert read(*map(chunk, data), chunk({}, "tool_calls"), ledger=ledger) == events
-    assert codes(ledger) == {"arguments.invalid"}
-
-
-def test_ids_that_are_made_differ_and_stay() -> None:
-    places = [("a", 0, 0, "n"), ("b", 0, 0, "n"), ("a", 1, 0, "n"), ("a", 0, 1, "n"), ("a", 0, 0, "m")]
-    made = [made_id(*place) for place in places]
-    assert len(set(made)) == len(places)
-    assert made == [made_id(*place) for place in places]
-    assert G0 == "gen_9c3eb8054c62f433d8d681d9"
-
-
 def test_the_state_in_reasoning_details() -> None:
     """Words in pieces, then the signature: a reasoning block with the words, and one with the state alone."""
     deltas = [
@@ -442,8 +185,8 @@ def leaning(start: Any, end: Any, url: Any = PAGE, **rest: Any) -> dict[str, Any
     return {"type": "url_citation", "url_citation": cited}
 
 
-def cited(block: int, start: int | None, end: int | None, annotation: Any, words: str = "") -> Cited:
-    return Cited(block, Citation("web", PAGE, "A page", words, start, end, annotation))
+def cited(block: int, start: int | None, end: int | None, words: str = "") -> Cited:
+    return Cited(block, Citation("web", PAGE, "A page", words, start, end))
 
 
 def test_annotations_belong_to_their_text() -> None:
@@ -460,14 +203,14 @@ def test_annotations_belong_to_their_text() -> None:
     assert said(*deltas) == [
         BlockStart(0, Text("")),
         TextDelta(0, "So"),
-        cited(0, 0, 2, one),
+        cited(0, 0, 2),
         BlockEnd(0),
         *thought(1, "Hm"),
         BlockStart(2, Text("")),
-        cited(2, 0, 2, two, "words"),
+        cited(2, 0, 2, "words"),
         TextDelta(2, "it"),
-        cited(2, None, None, three),
-        cited(2, None, None, four),
+        cited(2, None, None),
+        cited(2, None, None),
         BlockEnd(2),
         STOP,
     ]

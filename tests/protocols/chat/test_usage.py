@@ -100,6 +100,27 @@ def test_usage_is_read(name: str) -> None:
     assert usage.read_usage(told) == meant
 
 
+KINDS = (("input.audio", 4),)
+LATER: dict[str, tuple[Usage | None, Usage, Usage]] = {
+    "the first": (None, Usage(3), Usage(3)),
+    "replaces": (Usage(3, 4, 5, 6, 7), Usage(1, output_text=2), Usage(1, output_text=2)),
+    "nothing": (Usage(3, 4, 5, 6, 7, modalities=KINDS), Usage(), Usage(3, 4, 5, 6, 7, modalities=KINDS)),
+    "the output alone": (Usage(3, 4, 5), Usage(output_text=2, output_reasoning=1), Usage(3, 4, 5, 2, 1)),
+    "the input alone": (Usage(3, 4, 5, 6, 7), Usage(cache_read=9), Usage(0, 9, 0, 6, 7)),
+    "other kinds": (
+        Usage(3, modalities=KINDS),
+        Usage(3, modalities=(("input.text", 1),)),
+        Usage(3, modalities=(("input.text", 1),)),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LATER)
+def test_a_later_usage(name: str) -> None:
+    told, found, known = LATER[name]
+    assert usage.later_usage(told, found) == known
+
+
 def test_all_that_chat_can_say_is_written() -> None:
     spent = Usage(30, 60, 10, 40, 20, 5, modalities=(("input.audio", 4), ("input.video", 3), ("output.audio", 7)))
     assert usage.write_usage(spent) == {

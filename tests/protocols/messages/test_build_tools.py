@@ -145,7 +145,7 @@ def test_tools_that_differ_under_one_name_are_both_told() -> None:
     assert [(tool["name"], tool.get("description")) for tool in made.body["tools"]] == [
         ("a", "One."), ("a_3", "Two."), ("a_2", None), ("a_4", "Three.")
     ]  # fmt: skip
-    assert made.names == {"a": ToolName("a", "custom"), "a_3": ToolName("a", "custom"), "a_4": ToolName("a")}
+    assert made.names == {"a_3": ToolName("a", "custom"), "a_4": ToolName("a")}
     assert codes == ["tool.duplicate", "tool.duplicate"]
     long = Tool("t" * 128)
     names = [tool["name"] for tool in built(asked(tools=(long, replace(long, description="Two."))))[0].body["tools"]]

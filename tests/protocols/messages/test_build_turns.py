@@ -6,9 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from rotator.plugins.protocols.messages.build import build
+from rotator.plugins.protocols.messages.dialect import MessagesDialect
 
 from rotator.errors import Refused
-from rotator.neutral.losses import Note
+from rotator.neutral.losses import Ledger, Loss, Note
 from rotator.neutral.parts import (
     CacheMark,
     Citation,
@@ -277,6 +279,12 @@ def test_a_reference_to_tools_that_are_declared_is_no_loss_of_them() -> None:
     made, codes = built(Request("responses", "m", (HI, item, GO), tools))
     assert (made.body["messages"], made.body["tools"]) == ([user(text("Hi"), text("Go on"))], [tool()])
     assert codes == ["part.foreign"]
+
+
+def test_an_ending_of_an_assistant_is_told_with_its_place() -> None:
+    ledger = Ledger()
+    build(asked(HI, said("assistant", "So.", at=("messages", 1))), MessagesDialect(), ledger)
+    assert ledger.losses == [Loss("turn.prefill", "messages[1]")]
 
 
 def test_steps_leave_notes() -> None:
