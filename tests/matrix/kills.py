@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from tests.matrix.clients import Ask, Heard, counted, deaf, refusal_of
 from tests.matrix.meanings import check_laws, meaning_of, meaning_of_whole
-from tests.matrix.stage import CLOSING_JSON, CLOSING_SSE, LANES, Part, Stage
+from tests.matrix.stage import CELLS, CLOSING_JSON, CLOSING_SSE, LANES, Part, Stage
 from tests.matrix.streams import (
     ERROR,
     FIRST,
@@ -42,12 +42,12 @@ WAYS = {
 }
 #: Ways in which the official SDKs see something else than others.
 TOLD_BY_SDKS = [way for way in WAYS if way not in ("half-clean", "nearly-clean")]
-#: Who asks of what dies before the first output.
-ASKED = [("bytes", way) for way in WAYS] + [("sdk", way) for way in TOLD_BY_SDKS]
-#: Who asks, and with which heartbeats: with some, which never come here, a stream is pumped in another way.
-PUMPED = [("bytes", "off", way) for way in WAYS]
-PUMPED += [("bytes", "30", way) for way in ("clean", "cut", "error")]
-PUMPED += [("sdk", "off", way) for way in TOLD_BY_SDKS]
+#: Where, who asks, and how it dies before the first output.  Where a translation is forced SDKs hear nothing new.
+ASKED = [(cell, "bytes", way) for cell in CELLS for way in WAYS]
+ASKED += [(cell, "sdk", way) for cell in CELLS if not cell.forced for way in TOLD_BY_SDKS]
+#: The same afterwards, and with which heartbeats: with some, which never come here, a stream is pumped in another way.
+PUMPED = [(cell, asker, "off", way) for cell, asker, way in ASKED]
+PUMPED += [(cell, "bytes", "30", way) for cell in CELLS if not cell.forced for way in ("clean", "cut", "error")]
 #: What still comes of the next event: all up to here.
 BEGUN = {
     "half-clean": lambda frame: len(frame) // 2,

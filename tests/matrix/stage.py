@@ -65,13 +65,19 @@ class Cell(NamedTuple):
     def __str__(self) -> str:
         return f"{self.client}-{self.lane}" if self.lane in LANES else f"{self.client}-on-{self.vendor}"
 
+    @property
+    def forced(self) -> bool:
+        """Translated between equal protocols, by the same code as where they differ."""
+        return self.lane not in LANES and self.client == self.vendor
+
 
 #: Both sides speak one protocol, and a lane that does not translate does for it.
 PLAIN = [Cell(protocol, protocol, lane) for protocol in PATHS for lane in LANES]
 #: Each client on the other's vendor, and each on its own where the provider wants a translation.
 TRANSLATED = [Cell(client, vendor, "translate") for client in PATHS for vendor in PATHS]
+CELLS = [*PLAIN, *TRANSLATED]
 #: For a test that runs once in each cell.
-EACH_CELL = pytest.mark.parametrize("cell", [*PLAIN, *TRANSLATED], ids=str)
+EACH_CELL = pytest.mark.parametrize("cell", CELLS, ids=str)
 
 
 @dataclass(frozen=True)

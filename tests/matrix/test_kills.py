@@ -27,8 +27,7 @@ from tests.matrix.streams import FIRST, HIDDEN, whole_of
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@EACH_CELL
-@pytest.mark.parametrize(("asker", "way"), ASKED)
+@pytest.mark.parametrize(("cell", "asker", "way"), ASKED, ids=str)
 async def test_killed_before_the_first_output(stage: Stage, cell: Cell, way: str, asker: str) -> None:
     hidden = [kill for kill in kills(cell.vendor, way) if kill.state == "hidden"]
     assert [kill.events for kill in hidden] == list(range(HIDDEN[cell.vendor] + 1))
@@ -42,8 +41,7 @@ async def test_killed_before_the_first_output(stage: Stage, cell: Cell, way: str
             )
 
 
-@EACH_CELL
-@pytest.mark.parametrize(("asker", "beats", "way"), PUMPED)
+@pytest.mark.parametrize(("cell", "asker", "beats", "way"), PUMPED, ids=str)
 @pytest.mark.incident(23)
 async def test_killed_after_the_first_output(stage: Stage, cell: Cell, way: str, asker: str, beats: str) -> None:
     cases = [kill for kill in kills(cell.vendor, way) if kill.state != "hidden"]

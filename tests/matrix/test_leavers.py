@@ -19,13 +19,11 @@ from weakref import ref
 import pytest
 
 from rotator.server.hangup import EXTENSION
-from tests.matrix.stage import CLOSING_JSON, CLOSING_SSE, LANES, Part, Stage, together
+from tests.matrix.stage import CLOSING_JSON, CLOSING_SSE, EACH_CELL, Cell, Part, Stage, together
 from tests.matrix.streams import FIRST, HIDDEN, TOKENS_IN, frames_of, whole_of
-from tests.upstreams import Gate, Raw, until
+from tests.upstreams import PATHS, Gate, Raw, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-BOTH = pytest.mark.parametrize("protocol", ["chat", "messages"])
-EACH_LANE = pytest.mark.parametrize("lane", LANES)
 
 VENDORS = ("silent", "flooding", "pacing")
 #: How clients leave: in good order, or with a reset.
@@ -78,7 +76,7 @@ class Breath:
 
 @dataclass
 class Case:
-    """One client that leaves.  ``place``: see ``PLACES``."""
+    """One client that leaves a vendor that behaves in one way.  ``place``: see ``PLACES``, ``protocol``: the vendor's."""
 
     place: str
     vendor: str
@@ -99,8 +97,8 @@ class Case:
         if self.place == "held back":
             return frames[: HIDDEN[self.protocol]], b": nothing yet " + b"." * 4096 + b"\n\n", 10**6
         large = 65_536 if self.place == "blocked" else 10
-        visible = frames[HIDDEN[self.protocol]]
-        return frames[: HIDDEN[self.protocol] + 1], visible.replace(FIRST.encode(), FIRST.encode() * large, 1), 10**6
+        before, voice, behind = frames[HIDDEN[self.protocol]].rpartition(FIRST.encode())  # in what is said, not in an id
+        return frames[: HIDDEN[self.protocol] + 1], before + voice * large + behind, 10**6
 
     def answer(self) -> Any:
         """The vendor's answer; a silent one's begins as far as the place needs it."""
@@ -189,12 +187,12 @@ async def left(stage: Stage, part: Part, case: Case) -> None:
         assert line["usage"] == "estimated" and line["tokens_in"] and line["tokens_out"]
 
 
-@BOTH
+@pytest.mark.parametrize("protocol", PATHS)
 @pytest.mark.parametrize("how", EXITS)
 async def test_a_connection_that_ends_behind_its_answer_is_forgotten(stage: Stage, protocol: str, how: str) -> None:
     """uvicorn keeps a connection that was reset between requests, and its last request, until the keep-alive ends."""
     async with stage.nothing_left():
-        [part] = await stage.cast(protocol, LANES[0], [1])
+        [part] = await stage.cast(Cell(protocol, protocol, "raw"), [1])
         gate, body = Gate(), whole_of(protocol, FIRST)
         headers = {**CLOSING_JSON, "content-length": str(len(body))}
         stage.vendor.script_key(part.keys[0], Raw(200, headers, [body], head=gate))
@@ -220,15 +218,14 @@ def cases(place: str, protocol: str) -> Iterator[Case]:
         yield Case(place, "silent", "close", protocol, True)
 
 
-@EACH_LANE
-@BOTH
+@EACH_CELL
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.incident(18)
-async def test_a_client_that_leaves(narrow: Stage, lane: str, protocol: str, place: str) -> None:
-    all_cases = list(cases(place, protocol))
+async def test_a_client_that_leaves(narrow: Stage, cell: Cell, place: str) -> None:
+    all_cases = list(cases(place, cell.vendor))
     async with narrow.nothing_left():
         held = {"limits": {"hold_back_bytes": 2**30}}
-        parts = await narrow.cast(protocol, lane, [2] * len(all_cases), config=held)
+        parts = await narrow.cast(cell, [2] * len(all_cases), config=held)
         await together((case, left(narrow, part, case)) for case, part in zip(all_cases, parts, strict=True))
     for part in parts:
         assert narrow.used(part) == [0] and narrow.unpunished(part)
@@ -251,14 +248,13 @@ async def left_asleep(stage: Stage, part: Part, case: Case, everybody: int) -> N
     assert (line["status"], line["note"], line["attempts"]) == (499, "client gone", 1)
 
 
-@EACH_LANE
-@BOTH
+@EACH_CELL
 @pytest.mark.parametrize("place", ["backoff", "limit"])
-async def test_a_client_that_leaves_during_a_wait(narrow: Stage, lane: str, protocol: str, place: str) -> None:
+async def test_a_client_that_leaves_during_a_wait(narrow: Stage, cell: Cell, place: str) -> None:
     """Behind a fault the same key rests a little, a short limit's end is waited for: neither goes on for nobody."""
-    all_cases = list(cases(place, protocol))
+    all_cases = list(cases(place, cell.vendor))
     async with narrow.nothing_left():
-        parts = await narrow.cast(protocol, lane, [1] * len(all_cases))
+        parts = await narrow.cast(cell, [1] * len(all_cases))
         narrow.clock.slept.clear()
         narrow.clock.held = True
         try:

@@ -105,6 +105,12 @@ def test_names_that_chat_does_not_take_are_told_back() -> None:
     assert codes == []
 
 
+def test_names_of_the_history_are_told_back_without_tools() -> None:
+    made, _ = built(asked(HI, said("assistant", called(name="gone.away")), said("tool", gave())))
+    name = made.body["messages"][1]["tool_calls"][0]["function"]["name"]
+    assert made.names == {name: ToolName("gone.away")}
+
+
 def test_a_tool_under_another_ones_name_is_told_back() -> None:
     made, _ = built(asked(tools=(Tool("f"), Tool("f", "custom"))))
     assert [tool[tool["type"]]["name"] for tool in made.body["tools"]] == ["f", "f_2"]

@@ -5,10 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from rotator.errors import UpstreamFailed
 from rotator.neutral.error import ErrorKind
 from rotator.neutral.events import (
     BlockEnd,
@@ -24,7 +21,7 @@ from rotator.neutral.events import (
     TextDelta,
     UsageSeen,
 )
-from rotator.neutral.losses import Ledger, Loss
+from rotator.neutral.losses import Ledger, Loss, Note
 from rotator.neutral.parts import (
     Citation,
     Logprob,
@@ -37,10 +34,7 @@ from rotator.neutral.parts import (
 )
 from rotator.neutral.response import Finish
 from rotator.neutral.usage import Usage
-from tests.neutral.laws import fold
-from tests.neutral.strategies import streams
-from tests.protocols.chat.clients import IDS, REQUEST, check_stream, codes, module, plain, written
-from tests.protocols.chat.junk import chunks
+from tests.protocols.chat.clients import codes, module
 from tests.protocols.chat.streamed import (
     HEAD,
     PAGE,
@@ -57,9 +51,6 @@ from tests.protocols.chat.streamed import (
     text,
     thought,
 )
-
-build_response: Any = module("response").build_response
-parse_response: Any = module("response").parse_response
 
 WORDS: dict[str, tuple[list[Any], list[Event]]] = {
     "text": ([{"content": "Hel"}, {"content": "lo."}], text(0, "Hel", "lo.")),
@@ -374,6 +365,38 @@ def test_nothing_comes_behind_the_end() -> None:
     assert reader.read(None, chunk({"content": "late"}, index=1)) == ()
 
 
+INFERRED: dict[str, tuple[list[Any], list[Event]]] = {
+    "a text": ([{"content": "Hi"}], [BlockEnd(0), STOP, End()]),
+    "a refusal": ([{"refusal": "No."}], [BlockEnd(0), Finished(Finish("refusal", "stop")), End()]),
+    "a call": (
+        [calling(more(0, "{}", "call_1", "one"))],
+        [BlockEnd(0), Finished(Finish("tool_calls", "stop")), End()],
+    ),
+    "mere reasoning (P-28)": ([{"reasoning_content": "Hm"}], []),
+    "a mere role": ([ROLE], []),
+    "nothing at all": ([], []),
+}
+
+
+@pytest.mark.parametrize("name", INFERRED)
+def test_done_implies_a_finish(name: str) -> None:
+    deltas, events = INFERRED[name]
+    notes: list[Note] = []
+    reader = module("reader").ChatReader(Ledger(notes))
+    for delta in deltas:
+        reader.read(None, chunk(delta))
+    assert list(reader.end()) == []
+    assert list(reader.end(True)) == events
+    assert [note.code for note in notes] == (["inferred"] if events else [])
+
+
+def test_done_implies_no_finish_beside_one_that_lacks() -> None:
+    reader = module("reader").ChatReader(Ledger())
+    reader.read(None, chunk({"content": "A"}))
+    reader.read(None, chunk({"reasoning_content": "B"}, index=1))
+    assert list(reader.end(True)) == [BlockEnd(0), STOP]
+
+
 STARTS: dict[str, tuple[list[Any], list[Event]]] = {
     "a role is all that is needed": ([chunk(ROLE)], [START]),
     "no choices at first (Azure)": (
@@ -448,23 +471,3 @@ def test_nobodys_json_is_changed() -> None:
     before = repr(data)
     read(*data)
     assert repr(data) == before
-
-
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
-@given(data=st.lists(chunks(), max_size=6))
-def test_whatever_comes_the_laws_are_kept(data: list[Any]) -> None:
-    read(*data)
-
-
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
-@given(events=streams(overlapping=False))
-def test_what_was_written_means_the_same(events: list[Event]) -> None:
-    """The stream that a client gets, read as an upstream's, is the answer that the whole one is."""
-    try:
-        whole = build_response(fold(events), REQUEST, IDS, Ledger())
-    except UpstreamFailed:
-        return
-    again = fold(read(*check_stream(written(events), own=fold(events).protocol == "chat")))
-    assert plain(build_response(again, REQUEST, IDS, Ledger())) == plain(
-        build_response(parse_response(whole, Ledger()), REQUEST, IDS, Ledger())
-    )

@@ -24,7 +24,9 @@ from rotator.neutral.parts import (
 )
 from rotator.neutral.response import Candidate, Finish, Response
 from rotator.neutral.usage import Usage
-from tests.protocols.chat.bodies import (
+from tests.protocols.chat.clients import IDS, REQUEST, module
+from tests.protocols.chat.junk import answers
+from tests.protocols.chat.whole import (
     IMAGE,
     LEANING,
     LOGPROB,
@@ -36,8 +38,6 @@ from tests.protocols.chat.bodies import (
     entry,
     leaning,
 )
-from tests.protocols.chat.clients import IDS, REQUEST, module
-from tests.protocols.chat.junk import answers
 
 parse_response: Any = module("response").parse_response
 build_response: Any = module("response").build_response
@@ -245,15 +245,12 @@ def test_whatever_comes_is_read_or_failed(body: Any) -> None:
     assert repr(body) == before
     again = parse_response(written, Ledger())
     id, created = response.id or written["id"], response.created or written["created"]
-    assert again == replace(_read_again(response), id=id, created=created, model="asked-model")
-
-
-def _read_again(response: Response) -> Response:
-    """An answer with the finish that was inferred and without the offset of what stood in the list of choices."""
-    return replace(response, candidates=tuple(map(_finished, response.candidates)))
+    candidates = tuple(map(_finished, response.candidates))
+    assert again == replace(response, candidates=candidates, id=id, created=created, model="asked-model")
 
 
 def _finished(candidate: Candidate) -> Candidate:
+    """A candidate with the finish that was inferred, and the word that its calls make of it."""
     called = any(isinstance(part, ToolCall) for part in candidate.parts)
     finish = candidate.finish
     if finish is None:

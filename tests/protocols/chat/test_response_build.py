@@ -30,7 +30,8 @@ from rotator.neutral.response import Candidate, Finish, Response
 from rotator.neutral.usage import Usage
 from tests.neutral.laws import fold
 from tests.neutral.strategies import streams
-from tests.protocols.chat.bodies import (
+from tests.protocols.chat.clients import CREATED, IDS, REQUEST, check_answer, codes, module
+from tests.protocols.chat.whole import (
     IMAGE,
     LEANING,
     LOGPROB,
@@ -42,7 +43,6 @@ from tests.protocols.chat.bodies import (
     entry,
     leaning,
 )
-from tests.protocols.chat.clients import CREATED, IDS, REQUEST, check_answer, codes, module
 
 build_response: Any = module("response").build_response
 wire_id: Any = module("answer_parts").CALL_IDS.wire
