@@ -1,4 +1,4 @@
-"""The command line: ``rotator serve | check | plugins | trace``.  Each command imports what it needs when it runs."""
+"""The command line: ``rotator serve | check | plugins | matrix | trace``.  Each command imports what it needs when it runs."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ COMMANDS = {
     "serve": "run the proxy",
     "check": "check the configuration without starting",
     "plugins": "list protocols, adapters and providers and where they come from",
+    "matrix": "what cannot be told in each protocol when requests are translated",
     "trace": "show what was traced of the requests",
 }
 #: Flags of commands that serve nothing, for those that ask for all of them.

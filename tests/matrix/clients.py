@@ -13,7 +13,8 @@ import anthropic
 import openai
 
 from tests.matrix.stage import Part, Stage
-from tests.matrix.streams import event_of, said, split, spoken, told_by_sdk
+from tests.matrix.streams import said, spoken, told_by_sdk
+from tests.meanings import event_of, split
 from tests.upstreams import JSON, PATHS
 
 #: terminal: a whole answer. error: an in-band error. refused: an error status. torn: none of these, never legal.

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from tests.matrix.clients import Ask, Heard, counted, deaf, refusal_of
-from tests.matrix.meanings import check_laws, meaning_of, meaning_of_whole
 from tests.matrix.stage import CELLS, CLOSING_JSON, CLOSING_SSE, LANES, Part, Stage
 from tests.matrix.streams import (
     ERROR,
@@ -26,6 +25,7 @@ from tests.matrix.streams import (
     same_whole,
     whole_of,
 )
+from tests.meanings import lawful, meaning_of, meaning_of_whole
 from tests.upstreams import JSON, PATHS, Gate, Raw
 
 State = Literal["hidden", "shown", "finished", "ended"]
@@ -42,12 +42,12 @@ WAYS = {
 }
 #: Ways in which the official SDKs see something else than others.
 TOLD_BY_SDKS = [way for way in WAYS if way not in ("half-clean", "nearly-clean")]
-#: Where, who asks, and how it dies before the first output.  Where a translation is forced SDKs hear nothing new.
+#: Where, who asks, and how it dies before the first output.
 ASKED = [(cell, "bytes", way) for cell in CELLS for way in WAYS]
-ASKED += [(cell, "sdk", way) for cell in CELLS if not cell.forced for way in TOLD_BY_SDKS]
+ASKED += [(cell, "sdk", way) for cell in CELLS if not cell.heard_elsewhere for way in TOLD_BY_SDKS]
 #: The same afterwards, and with which heartbeats: with some, which never come here, a stream is pumped in another way.
 PUMPED = [(cell, asker, "off", way) for cell, asker, way in ASKED]
-PUMPED += [(cell, "bytes", "30", way) for cell in CELLS if not cell.forced for way in ("clean", "cut", "error")]
+PUMPED += [(cell, "bytes", "30", way) for cell in CELLS if not cell.heard_elsewhere for way in ("clean", "cut", "error")]
 #: What still comes of the next event: all up to here.
 BEGUN = {
     "half-clean": lambda frame: len(frame) // 2,
@@ -142,7 +142,7 @@ def shows(heard: Heard, part: Part, frames: Sequence[bytes]) -> None:
         assert same(part.lane, heard.frames, [*frames, *supplied]), heard
         assert heard.ending == "error" or same(part.lane, heard.frames[-1:], [TERMINAL[part.protocol]])
         return
-    check_laws(part.protocol, heard.frames, part.model)
+    lawful(part.protocol, heard.frames, part.model)
     sent, got = meaning_of(frames), meaning_of(heard.frames)
     assert got.said == sent.said, heard
     assert got.finish == (sent.finish if heard.ending == "terminal" or _tells_finish_at_once(part) else ""), heard
@@ -283,7 +283,7 @@ async def hurried(stage: Stage, ask: Ask, kill: Kill, part: Part) -> None:
         assert same(part.lane, shown, frames[: len(shown)]), heard
         assert heard.ending == "error" or len(shown) >= UNTIL_FINISH[kill.vendor]
     else:
-        check_laws(part.protocol, heard.frames, part.model)
+        lawful(part.protocol, heard.frames, part.model)
         assert said(frames).startswith(heard.said), heard
         full, got = meaning_of(frames), meaning_of(heard.frames)
         assert heard.ending == "error" or (got.said, got.finish) == (full.said, full.finish), heard

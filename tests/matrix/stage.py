@@ -56,25 +56,28 @@ class HeldClock(FakeClock):
 
 
 class Cell(NamedTuple):
-    """Who speaks what, and the lane between them."""
+    """Who speaks what, and the lane between them; ``staged``: with a wire adapter that changes nothing."""
 
     client: str
     vendor: str
     lane: str
+    staged: bool = False
 
     def __str__(self) -> str:
-        return f"{self.client}-{self.lane}" if self.lane in LANES else f"{self.client}-on-{self.vendor}"
+        way = self.lane if self.lane in LANES else f"on-{self.vendor}"
+        return "-".join((self.client, way, *["staged"] * self.staged))
 
     @property
-    def forced(self) -> bool:
-        """Translated between equal protocols, by the same code as where they differ."""
-        return self.lane not in LANES and self.client == self.vendor
+    def heard_elsewhere(self) -> bool:
+        """A translation whose client hears nothing that it does not hear in another cell."""
+        return self.staged or (self.lane not in LANES and self.client == self.vendor)
 
 
 #: Both sides speak one protocol, and a lane that does not translate does for it.
 PLAIN = [Cell(protocol, protocol, lane) for protocol in PATHS for lane in LANES]
 #: Each client on the other's vendor, and each on its own where the provider wants a translation.
 TRANSLATED = [Cell(client, vendor, "translate") for client in PATHS for vendor in PATHS]
+TRANSLATED += [Cell(client, vendor, "translate", staged=True) for client in PATHS for vendor in PATHS if client != vendor]
 CELLS = [*PLAIN, *TRANSLATED]
 #: For a test that runs once in each cell.
 EACH_CELL = pytest.mark.parametrize("cell", CELLS, ids=str)
@@ -124,11 +127,12 @@ class Stage:
         **environ: str,
     ) -> list[Part]:
         """A new generation with a provider for each entry of ``keys``, which says how many it has."""
-        client, vendor, lane = cell
+        client, vendor, lane, staged = cell
         base = self.vendor.url + ("/v1" if vendor == "chat" else "")
         declared: dict[str, Any] = {"protocol": vendor, "base_url": base}
         declared |= {"auth": "x-api-key"} if vendor == "messages" else {}
         declared |= {"lane": lane} if lane != "raw" and client == vendor else {}
+        declared |= {"adapters": [{"rename_field": {"from": "never", "to": "ever"}}]} if staged else {}
         parts = []
         for count in keys:
             name = f"part{next(self.numbers)}x"

@@ -10,6 +10,8 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from tests.meanings import event_of
+
 FIRST, SECOND = "Anna", "Bert"
 TOKENS_IN, TOKENS_OUT = 25, 17
 
@@ -119,19 +121,6 @@ def whole_of(protocol: str, voice: str) -> bytes:
     usage = {"input_tokens": TOKENS_IN, "output_tokens": TOKENS_OUT}
     ended = {"stop_reason": "end_turn", "stop_sequence": None}
     return json.dumps({**answer, "content": content, **ended, "usage": usage}).encode()
-
-
-def split(body: bytes) -> list[bytes]:
-    """Whole frames with their blank lines; heartbeats (blank lines, comments) are none.  A torn frame is a failure."""
-    parts = [part.lstrip(b"\n") for part in body.split(b"\n\n")]
-    assert not parts[-1], f"half a frame: {parts[-1]!r}"
-    return [part + b"\n\n" for part in parts if part and not part.startswith(b":")]
-
-
-def event_of(frame: bytes) -> Any:
-    """A frame's JSON; None for the terminal of chat."""
-    data = b"".join(line[5:] for line in frame.splitlines() if line.startswith(b"data:")).strip()
-    return None if data == b"[DONE]" else json.loads(data)
 
 
 def spoken(event: Any) -> str:

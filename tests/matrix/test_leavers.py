@@ -76,7 +76,7 @@ class Breath:
 
 @dataclass
 class Case:
-    """One client that leaves a vendor that behaves in one way.  ``place``: see ``PLACES``, ``protocol``: the vendor's."""
+    """One client that leaves.  ``place``: see ``PLACES``; ``protocol`` is the vendor's."""
 
     place: str
     vendor: str
@@ -97,7 +97,7 @@ class Case:
         if self.place == "held back":
             return frames[: HIDDEN[self.protocol]], b": nothing yet " + b"." * 4096 + b"\n\n", 10**6
         large = 65_536 if self.place == "blocked" else 10
-        before, voice, behind = frames[HIDDEN[self.protocol]].rpartition(FIRST.encode())  # in what is said, not in an id
+        before, voice, behind = frames[HIDDEN[self.protocol]].rpartition(FIRST.encode())  # what is said comes last
         return frames[: HIDDEN[self.protocol] + 1], before + voice * large + behind, 10**6
 
     def answer(self) -> Any:

@@ -29,7 +29,6 @@ def schema(**more: Any) -> dict[str, Any]:
 TOLD: list[tuple[dict[str, Any], dict[str, Any], list[Loss]]] = [
     ({}, {}, []),
     ({"output": Output(5)}, {"max_tokens": 5}, []),
-    ({"output": Output(0, "max_output_tokens")}, {"max_tokens": 0}, []),
     ({"sampling": Sampling(0, 0.0, seed=0, frequency_penalty=0, presence_penalty=0.0)},
      {"temperature": 0, "top_p": 0.0, "seed": 0, "frequency_penalty": 0, "presence_penalty": 0.0}, []),
     ({"sampling": Sampling(1.5, 1, logit_bias={"1": 2})}, {"temperature": 1.5, "top_p": 1, "logit_bias": {"1": 2}}, []),
@@ -101,6 +100,7 @@ def test_json_mode_needs_the_word(form: Format, codes: list[str]) -> None:
 
 
 REFUSED: list[tuple[dict[str, Any], str, str]] = [
+    ({"output": Output(0)}, "max_tokens", "an answer of no tokens cannot be asked for in Chat Completions"),
     ({"continues": Continuation("resp_1")}, "previous_response_id", "is known to its own vendor only"),
     ({"continues": Continuation(conversation="c")}, "conversation", "is known to its own vendor only"),
     ({"continues": Continuation(background=True)}, "background", "Chat Completions has no answers in the background"),
