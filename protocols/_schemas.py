@@ -5,7 +5,6 @@ Tool lists repeat in every turn of a conversation: what was made of a schema is 
 
 from __future__ import annotations
 
-import marshal
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Generic, TypeVar
@@ -20,12 +19,8 @@ T = TypeVar("T")
 _Changed = tuple[dict[str, Any], tuple[str, ...]]
 
 _ENTRIES: Final = 512
-#: Of JSON text, all entries of one memory together.
-_BYTES: Final = 4_000_000
-
-
-#: The version of marshal's format in which no two places share an object.
-_UNSHARED: Final = 2
+#: Of JSON text, all entries of one memory together; what is made of it takes several times as much.
+_BYTES: Final = 2_000_000
 
 
 class _Memory(Generic[T]):
@@ -49,36 +44,29 @@ class _Memory(Generic[T]):
         return made
 
 
-def _frozen(make: Callable[[Mapping[str, Any]], _Changed]) -> _Memory[tuple[bytes, tuple[str, ...]]]:
-    """A memory that gives away nothing of its own.  Bodies may be changed in place behind a codec (docs/plugins.md)."""
-
-    def frozen(schema: Mapping[str, Any]) -> tuple[bytes, tuple[str, ...]]:
-        made, changes = make(schema)
-        return marshal.dumps(made, _UNSHARED), changes
-
-    return _Memory(frozen)
-
-
-_tools = _frozen(repaired_tool)
-_outputs = _frozen(output_dialect)
+_tools: _Memory[_Changed] = _Memory(repaired_tool)
+_outputs: _Memory[_Changed] = _Memory(output_dialect)
 _strict: _Memory[bool] = _Memory(fits_strict)
 
 
 def tool_schema(schema: Mapping[str, Any] | None) -> _Changed:
     """A function's parameters for Chat and Messages: an object at the root, and what was changed, in words.
 
-    The object is the caller's own at every depth.
+    The object is the caller's own; what is in it is kept and given again: nobody may change that.
     """
     if not schema:
         return {"type": "object", "properties": {}}, ()
     made, changes = _tools.of(schema)
-    return marshal.loads(made), changes
+    return {**made}, changes
 
 
 def output_schema(schema: Mapping[str, Any]) -> _Changed:
-    """A schema in the dialect of Anthropic's structured output, and what it cannot say there, in words."""
+    """A schema in the dialect of Anthropic's structured output, and what it cannot say there, in words.
+
+    The object is the caller's own, what is in it is not.
+    """
     made, changes = _outputs.of(schema)
-    return marshal.loads(made), changes
+    return {**made}, changes
 
 
 def is_strict(schema: Mapping[str, Any] | None) -> bool:

@@ -10,6 +10,8 @@ from rotator.api import Call, Envelope, ErrorKind, NeutralError, NotJson, Refuse
 #: Vendor text that reaches a client or a log is cut here (characters); bodies are capped long before.
 MESSAGE_LIMIT: Final = 2_000
 
+_CONTAINERS: Final = (dict, list)
+
 #: Headers in which agents send a conversation id, on every protocol.  Source: clients.md 1.7.
 SESSION_HEADERS: Final = ("x-claude-code-session-id", "session-id", "thread-id", "x-session-id", "x-session-affinity")
 
@@ -24,6 +26,15 @@ def peek_model_and_stream(call: Call) -> Envelope:
     if stream is not None and not isinstance(stream, bool):
         raise Refused(error_of(ErrorKind.BAD_REQUEST, "stream: must be true or false", param="stream"))
     return Envelope(model, bool(stream))
+
+
+def fresh(value: Any) -> Any:
+    """A copy of JSON, down to the leaves, of what is written into; the client's own never changes."""
+    if type(value) is dict:
+        return {name: fresh(below) if type(below) in _CONTAINERS else below for name, below in value.items()}
+    if type(value) is list:
+        return [fresh(below) if type(below) in _CONTAINERS else below for below in value]
+    return value
 
 
 def header_hints(headers: Mapping[str, str]) -> list[SessionHint]:

@@ -117,7 +117,7 @@ def _chat_chunk(chunk: Mapping[str, Any], fold: _Fold) -> None:
 def _messages_event(event: Mapping[str, Any], fold: _Fold) -> None:
     kind = event["type"]
     if kind == "message_start":
-        fold.count(event["message"]["usage"])
+        fold.count(event["message"].get("usage") or {})
     elif kind == "content_block_start":
         block = event["content_block"]
         fold.begin(event["index"], {"tool_use": "call"}.get(block["type"], block["type"]),
@@ -127,13 +127,13 @@ def _messages_event(event: Mapping[str, Any], fold: _Fold) -> None:
         fold.more(event["index"], delta.get("text") or delta.get("thinking") or delta.get("partial_json") or "")
     elif kind == "message_delta":
         fold.finish = event["delta"]["stop_reason"]
-        fold.count(event["usage"])
+        fold.count(event.get("usage") or {})
 
 
 def meaning_of_whole(body: bytes) -> Meaning:
     """What an answer that is no stream says."""
     answer, fold = json.loads(body), _Fold()
-    fold.count(answer["usage"])
+    fold.count(answer.get("usage") or {})
     if "choices" in answer:
         [choice] = answer["choices"]
         fold.flow("text", choice["message"]["content"])

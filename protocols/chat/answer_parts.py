@@ -29,7 +29,8 @@ from rotator.api import (
 )
 
 from .._ids import IdRule
-from .spelling import NAME, NO_REST, fresh, nested
+from .._shared import fresh
+from .spelling import NAME, NO_REST, nested
 
 #: Ids of calls as Chat clients take and send back; no character is known to be refused.  Source: protocols.md 6.3.
 CALL_IDS: Final = IdRule(re.compile(r".+", re.DOTALL), 40, "call_")

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from rotator.api import Ledger, Opaque, Part, Reasoning, Refusal, Request, ToolCall, ToolResult, Turn
 
+from .._shared import fresh
 from .build_media import Wire
 from .build_parts import Content
 from .build_turns import spoken_role
 from .dialect import ChatDialect
-from .spelling import NAME, fresh, put_mark, put_rest
+from .spelling import NAME, put_mark, put_rest
 
 
 class Replay:

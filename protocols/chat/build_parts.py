@@ -8,9 +8,10 @@ from typing import Final
 from rotator.api import Ledger, Media, Opaque, Part, Refusal, Request, Text
 
 from .._reading import refuse
+from .._shared import fresh
 from .build_media import Wire, foreign_media, own_media
 from .dialect import ChatDialect
-from .spelling import NAME, fresh, put_mark, put_rest
+from .spelling import NAME, put_mark, put_rest
 
 #: Parts of other protocols that lose something of their own when they are told in words.
 WORDED: Final[Mapping[str, str]] = {"search_result": "search_result.citations"}

@@ -13,9 +13,10 @@ from rotator.api import Format, Ledger, Output, Request
 
 from .._reading import refuse
 from .._schemas import is_strict, lowered
+from .._shared import fresh
 from .build_media import Wire
 from .dialect import ChatDialect
-from .spelling import SafetyIdentifier, fresh, put_mark, put_rest
+from .spelling import SafetyIdentifier, put_mark, put_rest
 
 #: Source: protocols.md 2.5, "stop".
 STOPS_LIMIT: Final = 4
@@ -128,7 +129,7 @@ def _schema(form: Format, name: str, schema: Mapping[str, Any] | None) -> Wire:
     if form.description:
         wire["description"] = form.description
     if schema is not None:
-        wire["schema"] = fresh(schema)
+        wire["schema"] = schema
     return wire
 
 

@@ -14,9 +14,10 @@ from rotator.api import Ledger, Request, Tool, ToolName, ToolPolicy
 from .._names import ToolNames
 from .._reading import refuse
 from .._schemas import is_strict, tool_schema
+from .._shared import fresh
 from .build_media import Wire
 from .parse_tools import LEGACY_POLICY, LEGACY_TOOLS, WEB_SEARCH
-from .spelling import fresh, put_mark, put_rest
+from .spelling import put_mark, put_rest
 
 STEP: Final = "chat.build.tools"
 
@@ -51,7 +52,7 @@ def _own_tool(tool: Tool) -> Wire:
     if tool.kind == "custom":
         wire = _custom(tool, tool.name)
     else:
-        function = _signature(tool, tool.name, fresh(tool.schema))
+        function = _signature(tool, tool.name, tool.schema)
         if tool.strict is not None:
             function["strict"] = tool.strict
         wire = {"type": "function", "function": function}
@@ -62,7 +63,7 @@ def _own_tool(tool: Tool) -> Wire:
 
 def _own_function(tool: Tool) -> Wire:
     """An entry of the older ``functions``."""
-    wire = _signature(tool, tool.name, fresh(tool.schema))
+    wire = _signature(tool, tool.name, tool.schema)
     put_rest(wire, tool.rest)
     return wire
 

@@ -6,13 +6,13 @@ its own protocol gets it back; for every other protocol it is the plain value.
 
 from __future__ import annotations
 
-import marshal
 from collections.abc import Mapping
 from typing import Any, Final
 
 from rotator.api import CacheMark, Rest
 
 from .._reading import Fields, refuse
+from .._shared import fresh
 
 NAME: Final = "chat"
 NO_REST: Final[Rest] = {}
@@ -85,16 +85,6 @@ def put_rest(wire: dict[str, Any], rest: Rest) -> None:
         else:
             wire[name] = fresh(value)
 
-
-def fresh(value: Any) -> Any:
-    """Wire JSON of its own at every depth: bodies may be changed in place behind a codec (docs/plugins.md)."""
-    if isinstance(value, dict | list):
-        return marshal.loads(marshal.dumps(value, _UNSHARED))
-    return value
-
-
-#: The version of marshal's format in which no two places share an object.
-_UNSHARED: Final = 2
 
 _MARKS: Final = (
     ("cache_control", CacheMark, "type", "ephemeral"),

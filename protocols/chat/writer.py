@@ -45,6 +45,7 @@ from rotator.api import (
     write_frame,
 )
 
+from .._shared import fresh
 from .answer_parts import (
     envelope,
     not_expressible,
@@ -61,7 +62,7 @@ from .answer_parts import (
 from .errors import error_object
 from .finish import calls_word, unfit_answer, write_finish
 from .meter import DONE
-from .spelling import NAME, fresh, put_rest
+from .spelling import NAME, put_rest
 from .usage import write_usage
 
 #: Comments are the heartbeat that all Chat clients take.  Source: protocols.md 4.2.

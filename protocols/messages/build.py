@@ -7,6 +7,7 @@ from typing import Any
 from rotator.api import Built, Ledger, Request
 
 from .._names import ToolNames
+from .._shared import fresh
 from .build_parts import Block, Blocks, cache_control, only_text
 from .build_settings import (
     add_meta,
@@ -20,7 +21,6 @@ from .build_settings import (
 from .build_tools import Toolbox, foreign_tools, own_tools
 from .build_turns import foreign_turns, own_turns
 from .dialect import MessagesDialect
-from .jsonvalues import fresh
 from .vocabulary import NAME_LIMIT, PROTOCOL, SHOWN
 
 STEP = "messages.build"
@@ -82,7 +82,7 @@ def _output_config(request: Request) -> dict[str, Any]:
         said["effort"] = request.reasoning.effort
     form = request.output.format
     if form is not None:
-        said["format"] = {"type": form.kind, "schema": fresh(form.schema), **fresh(form.rest)}
+        said["format"] = {"type": form.kind, "schema": form.schema, **fresh(form.rest)}
     return said
 
 

@@ -24,8 +24,9 @@ from rotator.api import (
 )
 
 from .._reading import refuse
+from .._shared import fresh
 from .build_media import document_source, image_source, own_source
-from .jsonvalues import arguments_value, fresh
+from .jsonvalues import arguments_value
 from .vocabulary import PROTOCOL
 
 Block = dict[str, Any]

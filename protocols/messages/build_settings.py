@@ -93,8 +93,8 @@ def answer_format(
     if changes:
         ledger.lose("format.schema", form.at, "; ".join(changes))
         ledger.note(STEP, "format.schema", form.at)
-    if form.description:
-        schema.setdefault("description", form.description)
+    if form.description and "description" not in schema:
+        schema = {**schema, "description": form.description}
     return {"type": "json_schema", "schema": schema}, None
 
 

@@ -11,8 +11,8 @@ from rotator.api import Ledger, Request, Tool, ToolCall, ToolName, ToolPolicy
 from .._names import ToolNames
 from .._reading import refuse
 from .._schemas import is_strict, output_schema, tool_schema
+from .._shared import fresh
 from .build_parts import cache_control
-from .jsonvalues import fresh
 from .vocabulary import NAME_LIMIT
 
 STEP = "messages.build.tools"
@@ -57,7 +57,7 @@ def _own_tool(tool: Tool) -> dict[str, Any]:
     if tool.description:
         written["description"] = tool.description
     if tool.schema is not None:
-        written["input_schema"] = fresh(tool.schema)
+        written["input_schema"] = tool.schema
     if tool.strict is not None:
         written["strict"] = tool.strict
     if tool.cache is not None:

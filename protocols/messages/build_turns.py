@@ -15,8 +15,8 @@ from rotator.api import Ledger, Media, Path, Request, ToolCall, ToolResult, Turn
 from .._ids import CallIds
 from .._names import ToolNames
 from .._reading import refuse
+from .._shared import fresh
 from .build_parts import Block, Blocks, only_text
-from .jsonvalues import fresh
 from .vocabulary import ID_RULE
 
 STEP = "messages.build.turns"

@@ -1,4 +1,4 @@
-"""JSON values between text and objects: tool arguments, and copies that an attempt may own."""
+"""Tool arguments between text and objects."""
 
 from __future__ import annotations
 
@@ -9,20 +9,9 @@ from typing import Any, Final, NoReturn
 
 from rotator.api import NotJson, dumps, loads
 
-_CONTAINERS: Final = (dict, list)
-
 #: ``loads`` reads integers beyond 64 bit as floats; P65 of conversion-pitfalls.md keeps every number as it was spelt.
 _LONG_INTEGER: Final = re.compile(rb"[0-9]{19}")
 _DIGITS_AS_ZERO: Final = bytes(0x30 if 0x30 <= byte <= 0x39 else 0x20 for byte in range(256))
-
-
-def fresh(value: Any) -> Any:
-    """A copy, down to the leaves: adapters may change the body of an attempt, and the client's JSON never changes."""
-    if type(value) is dict:
-        return {name: fresh(below) if type(below) in _CONTAINERS else below for name, below in value.items()}
-    if type(value) is list:
-        return [fresh(below) if type(below) in _CONTAINERS else below for below in value]
-    return value
 
 
 def arguments_text(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""The command line: ``rotator serve | check | plugins | matrix | trace``.  Each command imports what it needs when it runs."""
+"""The command line: ``rotator serve | check | plugins | matrix | trace``.  Each imports what it needs when it runs."""
 
 from __future__ import annotations
 

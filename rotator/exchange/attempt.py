@@ -161,6 +161,8 @@ class Attempt:
         request = WireRequest(body, headers)
         if plan.wiring is not None:
             self._chain = plan.wiring.open(ctx, credential, self.asked.envelope.model, watch)
+            if plan.pair is not None:
+                body, _ = read(written(body, "request", ""))  # stages may change it in place, codecs share objects
             staged = self._chain.request(body, streaming)
             request = staged._replace(headers={**headers, **staged.headers})
         return plan.outgoing(call, credential, streaming, request)

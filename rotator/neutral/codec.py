@@ -34,7 +34,8 @@ class Built(NamedTuple):
     """A request in an upstream's JSON.  ``names``: the wire names of its tools that are to be told back otherwise.
 
     A ``custom`` tool that stands here was emulated by a function with one string, ``input``; the engine takes it out of
-    the arguments again. ``headers`` (lower case) are those that the body demands.
+    the arguments again. ``headers`` (lower case) are those that the body demands. The body may share objects with the
+    request and with other bodies: it is only read, wire stages get a copy.
     """
 
     body: dict[str, Any]

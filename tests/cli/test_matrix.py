@@ -2,21 +2,17 @@
 
 from pathlib import Path
 
-import pytest
-
-from rotator.cli import main
 from rotator.cli.matrix import losses_table
+from tests.cli.running import run
 from tests.upstreams import PROTOCOLS
 
 PAGE = Path(__file__).parents[2] / "docs" / "translation.md"
 
 
-def test_it_prints_every_declared_loss(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert main(["matrix"]) == 0
-    printed = capsys.readouterr().out
+def test_it_prints_every_declared_loss(tmp_path: Path) -> None:
+    done = run("matrix", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    printed = done.stdout
     assert printed == losses_table(PROTOCOLS)
     head, rule, *rows = printed.splitlines()
     assert head == "| code | to chat | to messages |" and rule == "| --- | --- | --- |"

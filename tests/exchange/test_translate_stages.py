@@ -76,6 +76,21 @@ class Odd(NeutralAdapter):
             raise LookupError("on purpose")
         return {"no": "event"} if direction == self.options.get("lies") else value
 ''',
+    "adapters/spoil.py": '''
+from rotator.api import WireAdapter
+
+
+class Spoil(WireAdapter):
+    """Changes what it gets in place, at every depth that it knows."""
+
+    def on_request(self, body):
+        [tool] = body["tools"]
+        schema = tool["function"]["parameters"] if "function" in tool else tool["input_schema"]
+        if not schema["properties"]:
+            raise LookupError("spoilt before")
+        schema["properties"].clear()
+        return body
+''',
     "adapters/seen.py": '''
 from rotator.api import JsonFrame, WireAdapter
 
@@ -192,6 +207,19 @@ async def test_wire_adapters_see_the_upstreams_json(staged: House, client: str, 
     assert sent["metadata"] == {"user_id": "wire"}
     if stream:
         assert said(client, answer) == "one two (end)"
+
+
+@CLIENTS
+async def test_what_a_wire_adapter_changes_in_place_is_its_attempts_own(staged: House, client: str) -> None:
+    """Codecs keep schemas; what they keep is not what an adapter gets."""
+    await furnish(staged, "spoil")
+    schema = {"type": "object", "properties": {"kept": {"type": "string"}}}
+    function = {"name": "f", "parameters": schema}
+    tool = {"type": "function", "function": function} if client == "chat" else {"name": "f", "input_schema": schema}
+    for _ in range(2):
+        answer = await crossed(staged, client, staged.play(Play("text")), tools=[tool])
+        assert answer.status == 200
+        assert b'"properties":{}' in staged.vendor.requests[-1].body
 
 
 @CLIENTS

@@ -15,11 +15,16 @@ import openai
 import pytest
 
 from tests.asking import HANG_SECONDS
-from tests.faults.wire import Fault, FaultyVendor, vendor
-from tests.upstreams import PATIENCE_SECONDS, PROVIDERS, Answer, House, until
+from tests.faults.wire import SHOWN, Fault, FaultyVendor, vendor
+from tests.meanings import Meaning, event_of, lawful, meaning_of, meaning_of_whole, split
+from tests.upstreams import FRAMES, PATIENCE_SECONDS, PROVIDERS, WHOLE, Answer, House, until
 
 BOTH = pytest.mark.parametrize("protocol", PROVIDERS)
-LANES = pytest.mark.parametrize("lane", ["raw", "native"])
+#: ``forced``: translated though the provider speaks the client's protocol. ``crossed``: it speaks the other one.
+TRANSLATING = ("forced", "crossed")
+LANES = pytest.mark.parametrize("lane", ["raw", "native", *TRANSLATING])
+#: For what comes before any frame is read.
+ENDS = pytest.mark.parametrize("lane", ["raw", "crossed"])
 WAYS = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 PROMPT: Any = [{"role": "user", "content": "Hello"}]
 #: What no client may see of a vendor that failed: its page, its certificate, where it stands.
@@ -149,10 +154,11 @@ async def failing(house: House, *steps: Fault, keys: int = 1, **more: Any) -> As
 
 
 def _providers(url: str, lane: str) -> dict[str, Any]:
-    return {
-        PROVIDERS["chat"]: {"protocol": "chat", "base_url": f"{url}/v1", "lane": lane},
-        PROVIDERS["messages"]: {"protocol": "messages", "base_url": url, "auth": "x-api-key", "lane": lane},
-    }
+    least = {"lane": "translate" if lane in TRANSLATING else lane}
+    chat = {"protocol": "chat", "base_url": f"{url}/v1", **least}
+    messages = {"protocol": "messages", "base_url": url, "auth": "x-api-key", **least}
+    one, other = (messages, chat) if lane == "crossed" else (chat, messages)
+    return {PROVIDERS["chat"]: one, PROVIDERS["messages"]: other}
 
 
 async def cleaned_up(house: House, one: FaultyVendor) -> None:
@@ -184,24 +190,60 @@ async def healthy(house: House) -> AsyncIterator[None]:
 
 
 def shown(protocol: str, lane: str, data: bytes) -> bytes:
-    """What the client sees of a stream: the native lane names the model as the client did (design.md 2.1)."""
+    """What the client sees of a stream that is not translated: the model is named as the client did (design.md 2.1)."""
     own, asked = b'"model":"m"', b'"model":"%b/any"' % PROVIDERS[protocol].encode()
     return data if lane == "raw" else data.replace(own, asked)
 
 
-async def stream_seen(house: House, one: FaultyVendor, protocol: str, begun: bytes) -> Answer:
+async def stream_seen(house: House, one: FaultyVendor, protocol: str, lane: str = "raw") -> Answer:
     """A whole stream, of which the vendor sends no more until the client has seen how it begins."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         async with house.asking(protocol, house.body(protocol, "any", stream=True)) as reply:
-            seen = await reply.content.readexactly(len(begun))
+            if lane in TRANSLATING:
+                seen = await reply.content.readuntil(b"one ") + await reply.content.readuntil(b"\n\n")
+            else:
+                seen = await reply.content.readexactly(len(shown(protocol, lane, SHOWN[protocol])))
             one.seen.set()
             return Answer(reply.status, reply.headers, seen + await reply.read())
 
 
-def ends_in_error(protocol: str, answer: Answer, shown: bytes) -> Any:
-    """The stream is ``shown`` and then one error frame of the protocol, and no terminal; the error."""
-    assert (answer.status, answer.body[: len(shown)]) == (200, shown)
-    rest = answer.body[len(shown) :]
+def says(protocol: str, answer: Answer) -> Meaning:
+    """What a stream says that was translated and keeps its protocol's laws."""
+    assert answer.status == 200
+    frames = split(answer.body)
+    lawful(protocol, frames, f"{PROVIDERS[protocol]}/any")
+    return meaning_of(frames)
+
+
+def is_stream(protocol: str, lane: str, answer: Answer, sent: bytes) -> bool:
+    """Whether a stream that ends well is the one that was sent; a translated one says the same, and usage besides.
+
+    ``sent`` may be in the frames of either protocol where all that counts is what they say.
+    """
+    if lane not in TRANSLATING:
+        return (answer.status, answer.body) == (200, shown(protocol, lane, sent))
+    said, meant = says(protocol, answer), meaning_of(split(sent))
+    return answer.body.endswith(FRAMES[protocol][-1]) and said._replace(tokens=meant.tokens) == meant
+
+
+def is_good(protocol: str, lane: str, answer: Answer) -> bool:
+    """Whether this is the answer of a healthy vendor, whole or in a stream."""
+    if answer.headers["content-type"].startswith("text/event-stream"):
+        return is_stream(protocol, lane, answer, b"".join(FRAMES[protocol]))
+    if lane not in TRANSLATING:
+        return (answer.status, answer.body) == (200, WHOLE[protocol])
+    sent = meaning_of_whole(WHOLE[protocol])
+    return answer.status == 200 and meaning_of_whole(answer.body)._replace(tokens=None) == sent
+
+
+def ends_in_error(protocol: str, lane: str, answer: Answer, sent: bytes) -> Any:
+    """The stream is what was sent and then one error frame of the protocol, and no terminal; the error."""
+    if lane in TRANSLATING:
+        assert says(protocol, answer).said == meaning_of(split(sent)).said
+        return event_of(split(answer.body)[-1])["error"]
+    begun = shown(protocol, lane, sent)
+    assert (answer.status, answer.body[: len(begun)]) == (200, begun)
+    rest = answer.body[len(begun) :]
     name, _, data = rest.rpartition(b"data: ")
     assert name == (b"" if protocol == "chat" else b"event: error\n")
     assert rest.endswith(b"\n\n") and rest.count(b"\n\n") == 1

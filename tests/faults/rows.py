@@ -119,6 +119,8 @@ ROWS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         _FIDELITY: (
             "test_a_stream_comes_through_as_it_is",
             "test_a_whole_answer_comes_through_as_it_is",
+            "test_a_stream_is_understood_however_it_is_written",
+            "test_a_whole_answer_is_understood_however_it_is_written",
             "test_a_huge_line_comes_through",
             "test_many_events_come_through",
         ),

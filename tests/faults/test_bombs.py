@@ -15,6 +15,7 @@ import pytest
 from tests.faults import upstream
 from tests.faults.checks import (
     BOTH,
+    ENDS,
     ONCE,
     WAYS,
     Clients,
@@ -107,11 +108,14 @@ BOMBS: dict[Fault, tuple[tuple[str, int], tuple[str, int]]] = {
 }
 
 
+@ENDS
 @pytest.mark.parametrize(("protocol", "stream"), [("chat", False), ("messages", True)], ids=["whole", "stream"])
 @pytest.mark.parametrize("fault", BOMBS, ids=lambda fault: fault.__name__)
 @pytest.mark.incident(20)
-async def test_a_bomb_is_cut_at_the_limit(clients: Clients, protocol: str, stream: bool, fault: Fault) -> None:
-    async with bounded(clients, fault) as vendor:
+async def test_a_bomb_is_cut_at_the_limit(
+    clients: Clients, protocol: str, lane: str, stream: bool, fault: Fault
+) -> None:
+    async with bounded(clients, fault, lane=lane) as vendor:
         refusal = await clients.refused(protocol, stream)
         code, limit_bytes = BOMBS[fault][stream]
         assert (refusal.status, refusal.attempts, last_line(clients.house).rpartition(", ")[2]) == (502, 1, code)
@@ -126,10 +130,11 @@ async def test_a_flood_is_cut_where_it_is_one_answer(clients: Clients) -> None:
 
 
 @BOTH
-async def test_a_flood_of_events_passes_and_is_not_kept(clients: Clients, protocol: str) -> None:
+@ENDS
+async def test_a_flood_of_events_passes_and_is_not_kept(clients: Clients, protocol: str, lane: str) -> None:
     """There is no limit to what a stream may say in all; a client that has enough leaves."""
     house, total = clients.house, 80 * MIB
-    async with bounded(clients, flood) as vendor:
+    async with bounded(clients, flood, lane=lane) as vendor:
         async with house.asking(protocol, house.body(protocol, "any", stream=True)) as reply:
             assert reply.status == 200
             read = 0
@@ -139,8 +144,9 @@ async def test_a_flood_of_events_passes_and_is_not_kept(clients: Clients, protoc
 
 
 @BOTH
+@ENDS
 @pytest.mark.parametrize("kind", ["line", "gzip"])
-async def test_a_bomb_in_an_open_stream_ends_it(clients: Clients, protocol: str, kind: str) -> None:
+async def test_a_bomb_in_an_open_stream_ends_it(clients: Clients, protocol: str, lane: str, kind: str) -> None:
     async def line(wire: Wire) -> None:
         await wire.begin()
         await wire.flood(b"x" * 262_144, 512 * MIB)
@@ -155,9 +161,9 @@ async def test_a_bomb_in_an_open_stream_ends_it(clients: Clients, protocol: str,
         await wire.send(chunk(again * 512))
         await wire.hang()
 
-    async with bounded(clients, line if kind == "line" else packed) as vendor:
-        answer = await stream_seen(clients.house, vendor, protocol, SHOWN[protocol])
-        ends_in_error(protocol, answer, SHOWN[protocol])
+    async with bounded(clients, line if kind == "line" else packed, lane=lane) as vendor:
+        answer = await stream_seen(clients.house, vendor, protocol, lane)
+        ends_in_error(protocol, lane, answer, SHOWN[protocol])
         assert last_line(clients.house).endswith("too_large")
         assert vendor.sent_bytes < 32 * MIB + UNDER_WAY_BYTES and len(vendor.taken) == 1
 
@@ -174,10 +180,13 @@ NESTED: dict[str, bytes] = {
 
 
 @BOTH
+@ENDS
 @WAYS
 @pytest.mark.parametrize("case", NESTED)
-async def test_json_that_is_too_deep_is_no_answer(clients: Clients, protocol: str, stream: bool, case: str) -> None:
-    async with failing(clients.house, body(NESTED[case]), config=ONCE):
+async def test_json_that_is_too_deep_is_no_answer(
+    clients: Clients, protocol: str, lane: str, stream: bool, case: str
+) -> None:
+    async with failing(clients.house, body(NESTED[case]), config=ONCE, lane=lane):
         refusal = await clients.refused(protocol, stream)
         assert (refusal.status, refusal.attempts, last_line(clients.house).rpartition(", ")[2]) == (502, 1, "not_json")
 
@@ -192,13 +201,14 @@ async def test_an_answer_as_deep_as_can_be_kept_passes(clients: Clients, protoco
 
 
 @BOTH
+@ENDS
 @WAYS
 @pytest.mark.parametrize("case", NESTED)
 async def test_an_error_that_is_too_deep_is_told_without_it(
-    clients: Clients, protocol: str, stream: bool, case: str
+    clients: Clients, protocol: str, lane: str, stream: bool, case: str
 ) -> None:
     deep = b'{"type":"error","error":{"message":"No","type":"t","deep":' + NESTED[case] + b"}}"
-    async with failing(clients.house, status(400, deep)):
+    async with failing(clients.house, status(400, deep), lane=lane):
         refusal = await clients.refused(protocol, stream)
         assert (refusal.status, refusal.attempts) == (400, 1)
         assert len(refusal.body) < 2_000
@@ -214,11 +224,12 @@ async def test_memory_comes_back_after_every_kind_of_fault(clients: Clients) -> 
     ]  # fmt: skip
 
     async def once(fault: Fault) -> None:
-        async with failing(house, fault, config=ONCE, SMALL_COOLDOWN_RETRY_THRESHOLD="0") as vendor:
-            vendor.seen.set()
-            for protocol in FRAMES:
-                for stream in (False, True):
-                    await house.call(protocol, "any", stream=stream)
+        for lane in ("raw", "crossed"):
+            async with failing(house, fault, config=ONCE, lane=lane, SMALL_COOLDOWN_RETRY_THRESHOLD="0") as vendor:
+                vendor.seen.set()
+                for protocol in FRAMES:
+                    for stream in (False, True):
+                        await house.call(protocol, "any", stream=stream)
 
     for fault in faults:
         await once(fault)

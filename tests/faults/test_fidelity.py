@@ -1,13 +1,17 @@
-"""What the raw lane must not touch, and the little that it mends because official clients break on it (faults.md 1)."""
+"""What the raw lane must not touch, and the little that it mends because official clients break on it (faults.md 1).
+
+A translation must find the same in it, however it is written.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
-from tests.faults.checks import BOTH, Clients, attempts, doubted, failing, told_tokens
+from tests.faults.checks import BOTH, ENDS, Clients, attempts, doubted, failing, says, told_tokens
 from tests.faults.upstream import sends
 from tests.faults.wire import DELTA, MIB
+from tests.meanings import meaning_of, meaning_of_whole, split
 from tests.upstreams import BEFORE_VISIBLE, FRAMES, WHOLE, cut
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -87,33 +91,71 @@ async def test_a_stream_comes_through_as_it_is(clients: Clients, protocol: str, 
 
 
 @BOTH
+@pytest.mark.parametrize("case", STREAMS)
+async def test_a_stream_is_understood_however_it_is_written(clients: Clients, protocol: str, case: str) -> None:
+    """By the other protocol's client; also where half a pair of surrogates or an endless integer stands in it."""
+    house = clients.house
+    async with failing(house, sends(lambda vendor: STREAMS[case](vendor)[0]), lane="crossed"):
+        answer = await house.call(protocol, "any", stream=True)
+        _, expected = STREAMS[case]("chat")
+        [said] = says(protocol, answer).said
+        [meant] = meaning_of(split(b"\n".join(expected.splitlines()) + b"\n\n")).said
+        assert (said, attempts(answer)) == (meant, 1)
+        spoken, error = await clients.said(protocol)
+        assert (error, "one " in spoken, "two" in spoken) == (None, True, True)
+        assert doubted(house, protocol) == [False]
+
+
+@BOTH
+@ENDS
 @pytest.mark.parametrize("size_bytes", [MIB, 16 * MIB], ids=["kb.1024", "kb.16384"])
 @pytest.mark.parametrize("first", [False, True], ids=["later", "first"])
 @pytest.mark.incident(22)
-async def test_a_huge_line_comes_through(clients: Clients, protocol: str, size_bytes: int, first: bool) -> None:
+async def test_a_huge_line_comes_through(
+    clients: Clients, protocol: str, lane: str, size_bytes: int, first: bool
+) -> None:
     """As pictures and results of tools do (faults.md 2 row 22)."""
     house = clients.house
-    line = text(protocol, b"x" * size_bytes)
-    whole = line + stream(protocol) if first else stream(protocol, line)
-    async with failing(house, sends(lambda protocol: [whole])):
+
+    def whole(protocol: str) -> bytes:
+        line = text(protocol, b"x" * size_bytes)
+        return line + stream(protocol) if first else stream(protocol, line)
+
+    async with failing(house, sends(lambda protocol: [whole(protocol)]), lane=lane):
         answer = await house.call(protocol, "any", stream=True)
         assert answer.status == 200
-        assert answer.body == whole
+        if lane == "raw":
+            assert answer.body == whole(protocol)
+        else:
+            [said] = says(protocol, answer).said
+            assert said.words.replace("one ", "").replace("two", "") == "x" * size_bytes
         if size_bytes == MIB:
             said, error = await clients.said(protocol)
             assert (len(said), error) == (MIB + len("one two"), None)
 
 
 @BOTH
-async def test_many_events_come_through(clients: Clients, protocol: str) -> None:
+@ENDS
+async def test_many_events_come_through(clients: Clients, protocol: str, lane: str) -> None:
     house = clients.house
-    whole = stream(protocol, *(text(protocol, b"%d " % number) for number in range(20_000)))
-    async with failing(house, sends(lambda protocol: cut(whole, list(range(0, len(whole), 9_999))))):
+
+    def whole(protocol: str) -> bytes:
+        return stream(protocol, *(text(protocol, b"%d " % number) for number in range(20_000)))
+
+    def pieces(protocol: str) -> list[bytes]:
+        return cut(whole(protocol), list(range(0, len(whole(protocol)), 9_999)))
+
+    async with failing(house, sends(pieces), lane=lane):
         answer = await house.call(protocol, "any", stream=True)
         await house.idle()
         assert answer.status == 200
-        assert answer.body == whole
-        assert told_tokens(house) == (("~", 20_004) if protocol == "chat" else ("", 3))
+        if lane == "raw":
+            assert answer.body == whole(protocol)
+            assert told_tokens(house) == (("~", 20_004) if protocol == "chat" else ("", 3))
+        else:
+            [said] = says(protocol, answer).said
+            assert said.words == f"one {' '.join(map(str, range(20_000)))} two"
+            assert told_tokens(house) == (("", 3) if protocol == "chat" else ("~", 20_002))
 
 
 def extended(protocol: str, more: bytes) -> bytes:
@@ -143,3 +185,13 @@ async def test_a_whole_answer_comes_through_as_it_is(clients: Clients, protocol:
         created: Any = await clients.created(protocol)
         said = created.choices[0].message.content if protocol == "chat" else created.content[0].text
         assert said == "hi"
+
+
+@BOTH
+@pytest.mark.parametrize("case", BODIES)
+async def test_a_whole_answer_is_understood_however_it_is_written(clients: Clients, protocol: str, case: str) -> None:
+    house = clients.house
+    async with failing(house, sends(lambda vendor: BODIES[case](vendor)[0]), lane="crossed"):
+        answer = await house.call(protocol, "any")
+        assert (answer.status, attempts(answer)) == (200, 1)
+        assert meaning_of_whole(answer.body).said == meaning_of_whole(WHOLE[protocol]).said

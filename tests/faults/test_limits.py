@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rotator.upstream.provider import HttpProvider
-from tests.faults.checks import BOTH, WAYS, Clients, Refusal, attempts, doubted, failing, last_line, used
+from tests.faults.checks import BOTH, ENDS, WAYS, Clients, Refusal, attempts, doubted, failing, last_line, used
 from tests.faults.upstream import envelope, status, well
 from tests.faults.wire import Fault, Wire, head
 from tests.upstreams import PROVIDERS, House
@@ -164,26 +164,28 @@ async def test_a_limit_lasts_as_long_as_the_body_says(still: Clients, protocol: 
 
 
 @BOTH
+@ENDS
 @WAYS
-async def test_limits_without_a_time_double(still: Clients, protocol: str, stream: bool) -> None:
+async def test_limits_without_a_time_double(still: Clients, protocol: str, lane: str, stream: bool) -> None:
     house = still.house
-    async with failing(house, status(429, retry_after="NaN"), **AT_ONCE):
+    async with failing(house, status(429, retry_after="NaN"), lane=lane, **AT_ONCE):
         for seconds in (5, 10, 20):
             tells(await still.refused(protocol, stream), seconds)
             house.clock.now += seconds
 
 
 @BOTH
+@ENDS
 @WAYS
 async def test_a_short_limit_is_waited_for_once_and_never_beyond_the_deadline(
-    still: Clients, protocol: str, stream: bool
+    still: Clients, protocol: str, lane: str, stream: bool
 ) -> None:
     house = still.house
-    async with failing(house, status(429, retry_after="2"), well):
+    async with failing(house, status(429, retry_after="2"), well, lane=lane):
         answer = await house.call(protocol, "any", stream=stream)
         assert (answer.status, attempts(answer)) == (200, 2)
         assert house.clock.slept == [pytest.approx(2, abs=0.01)]
-    async with failing(house, status(429, retry_after="2"), GLOBAL_TIMEOUT="1") as vendor:
+    async with failing(house, status(429, retry_after="2"), lane=lane, GLOBAL_TIMEOUT="1") as vendor:
         tells(await still.refused(protocol, stream), 2)
         assert (len(vendor.taken), house.clock.slept) == (1, [])
 
@@ -216,13 +218,14 @@ async def test_a_rejection_counts_though_its_body_breaks_off(clients: Clients, p
 
 
 @BOTH
+@ENDS
 @WAYS
 @pytest.mark.parametrize("code", [401, 403, 402])
 async def test_a_rejected_key_is_marked_and_the_next_serves(
-    clients: Clients, protocol: str, stream: bool, code: int
+    clients: Clients, protocol: str, lane: str, stream: bool, code: int
 ) -> None:
     house = clients.house
-    async with failing(house, status(code), well, status(code), keys=2) as vendor:
+    async with failing(house, status(code), well, status(code), keys=2, lane=lane) as vendor:
         answer = await house.call(protocol, "any", stream=stream)
         assert (answer.status, attempts(answer), house.clock.slept) == (200, 2, [])
         assert house.reasons(protocol, "any") == house.reasons(protocol, "other") == [["rejected"], []]
@@ -259,11 +262,12 @@ QUOTES = {
 
 
 @BOTH
+@ENDS
 @WAYS
 @pytest.mark.parametrize("quote", QUOTES)
 @pytest.mark.parametrize("code", [401, 400])
 async def test_a_key_is_quoted_neither_whole_nor_in_part(
-    clients: Clients, protocol: str, stream: bool, quote: str, code: int
+    clients: Clients, protocol: str, lane: str, stream: bool, quote: str, code: int
 ) -> None:
     """Neither where the refusal is ours (503 after a 401) nor where it is the vendor's (400)."""
     house = clients.house
@@ -273,7 +277,7 @@ async def test_a_key_is_quoted_neither_whole_nor_in_part(
         message = QUOTES[quote].format(key=key, start=key[:8], end=key[-6:])
         await wire.answer(envelope(wire.protocol, message, param=key, more={key: [message]}), code)
 
-    async with failing(house, fault):
+    async with failing(house, fault, lane=lane):
         refusal = await clients.refused(protocol, stream)
         [key] = house.keys[PROVIDERS[protocol]]
         assert refusal.status == (503 if code == 401 else 400)

@@ -11,15 +11,16 @@ import pytest
 
 from tests.faults.checks import (
     BOTH,
+    ENDS,
     LANES,
     ONCE,
+    TRANSLATING,
     Clients,
     attempts,
     doubted,
     ends_in_error,
     failing,
     last_line,
-    shown,
     stream_seen,
     used,
 )
@@ -76,9 +77,9 @@ UNREAD = {"chat": [unclosed, number, control, deep], "messages": [no_end, unclos
 READ = [
     (protocol, lane, make)
     for protocol, unread in UNREAD.items()
-    for lane in ("raw", "native")
+    for lane in ("raw", "native", *TRANSLATING)
     for make in BAD_JSON
-    if lane == "native" or make not in unread
+    if lane != "raw" or make not in unread
 ]
 READ_IDS = ["-".join((make.__name__, lane, protocol)) for protocol, lane, make in READ]
 
@@ -105,8 +106,11 @@ def first(make: Any) -> Fault:
     return sends(lambda protocol: surrounded(protocol, make(protocol), BEFORE_VISIBLE[protocol]))
 
 
-#: On the raw lane what is held back goes another way than what comes later; the native one reads both alike.
-PLACES = pytest.mark.parametrize(("lane", "make"), [("raw", first), ("raw", later), ("native", later)])
+#: On the raw lane what is held back goes another way than what comes later; the others read both alike.
+PLACES = pytest.mark.parametrize(
+    ("lane", "make"),
+    [("raw", first), ("raw", later), ("native", later), ("forced", later), ("crossed", first), ("crossed", later)],
+)
 
 
 def readable(protocol: str, answer: Answer) -> list[Any]:
@@ -146,10 +150,9 @@ async def test_an_event_that_is_no_json_ends_a_stream_in_the_clients_own_error(
     """It is neither passed on, for SDKs raise a decoder's error on it, nor dropped, for something was said in it."""
     house = clients.house
     async with failing(house, later(make), lane=lane) as vendor:
-        begun = shown(protocol, lane, SHOWN[protocol])
-        answer = await stream_seen(house, vendor, protocol, begun)
+        answer = await stream_seen(house, vendor, protocol, lane)
         await house.idle()
-        ends_in_error(protocol, answer, begun)
+        ends_in_error(protocol, lane, answer, SHOWN[protocol])
         assert readable(protocol, answer)
         assert last_line(house).endswith("bad_event")
         assert (len(vendor.taken), doubted(house, protocol)) == (1, [True])
@@ -167,7 +170,7 @@ async def test_the_raw_lane_passes_output_that_only_a_parser_finds_odd(
     """Byte for byte: a parse of every event costs a tenth of its price, and the vendor is asked for no better."""
     house = clients.house
     async with failing(house, later(make)) as vendor:
-        answer = await stream_seen(house, vendor, protocol, shown(protocol, "raw", SHOWN[protocol]))
+        answer = await stream_seen(house, vendor, protocol)
     before, rest = surrounded(protocol, make(protocol), BEFORE_VISIBLE[protocol] + 1)
     assert (answer.status, answer.body) == (200, before + rest)
 
@@ -215,7 +218,7 @@ DATALESS = {
 async def test_frames_without_data_raise_no_decoders_error(
     clients: Clients, protocol: str, lane: str, make: Any, case: str
 ) -> None:
-    """Dropped or an error of ours on the native lane; the raw one passes lone ``event``, ``id`` and ``retry`` lines."""
+    """Dropped or an error of ours where frames are read; raw passes lone ``event``, ``id`` and ``retry`` lines."""
     if lane == "raw" and protocol == "chat" and not case.startswith("data"):
         stream = surrounded(protocol, DATALESS[case], BEFORE_VISIBLE[protocol] + (make is later))
         async with failing(clients.house, make(lambda protocol: DATALESS[case]), config=ONCE) as vendor:
@@ -245,9 +248,10 @@ async def test_bad_utf8_is_mended(clients: Clients, protocol: str, lane: str, ma
 
 
 @BOTH
-async def test_bad_utf8_in_a_whole_answer_is_no_json(clients: Clients, protocol: str) -> None:
+@ENDS
+async def test_bad_utf8_in_a_whole_answer_is_no_json(clients: Clients, protocol: str, lane: str) -> None:
     house = clients.house
     bad = sends(lambda protocol: [b'{"choices":[{"index":0}],"content":[],"x":"\xff"}'])
-    async with failing(house, bad, config=ONCE):
+    async with failing(house, bad, config=ONCE, lane=lane):
         refusal = await clients.refused(protocol, False)
         assert (refusal.status, last_line(house).rpartition(", ")[2]) == (502, "not_json")

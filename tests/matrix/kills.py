@@ -47,7 +47,9 @@ ASKED = [(cell, "bytes", way) for cell in CELLS for way in WAYS]
 ASKED += [(cell, "sdk", way) for cell in CELLS if not cell.heard_elsewhere for way in TOLD_BY_SDKS]
 #: The same afterwards, and with which heartbeats: with some, which never come here, a stream is pumped in another way.
 PUMPED = [(cell, asker, "off", way) for cell, asker, way in ASKED]
-PUMPED += [(cell, "bytes", "30", way) for cell in CELLS if not cell.heard_elsewhere for way in ("clean", "cut", "error")]
+PUMPED += [
+    (cell, "bytes", "30", way) for cell in CELLS if not cell.heard_elsewhere for way in ("clean", "cut", "error")
+]
 #: What still comes of the next event: all up to here.
 BEGUN = {
     "half-clean": lambda frame: len(frame) // 2,

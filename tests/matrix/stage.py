@@ -77,7 +77,7 @@ class Cell(NamedTuple):
 PLAIN = [Cell(protocol, protocol, lane) for protocol in PATHS for lane in LANES]
 #: Each client on the other's vendor, and each on its own where the provider wants a translation.
 TRANSLATED = [Cell(client, vendor, "translate") for client in PATHS for vendor in PATHS]
-TRANSLATED += [Cell(client, vendor, "translate", staged=True) for client in PATHS for vendor in PATHS if client != vendor]
+TRANSLATED += [cell._replace(staged=True) for cell in TRANSLATED if cell.client != cell.vendor]
 CELLS = [*PLAIN, *TRANSLATED]
 #: For a test that runs once in each cell.
 EACH_CELL = pytest.mark.parametrize("cell", CELLS, ids=str)

@@ -312,7 +312,7 @@ FIELDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     ),
     "toolset": (
         {"tools": [{"type": "computer_toolset_20260801"}]},
-        {"tools": (Tool("computer_toolset_20260801", "hosted", data={"type": "computer_toolset_20260801"}),)},
+        {"tools": (Tool("computer_toolset_20260801", "builtin", data={"type": "computer_toolset_20260801"}),)},
     ),
     "choice-auto": ({"tool_choice": {"type": "auto"}}, {"policy": ToolPolicy("auto")}),
     "choice-any": (

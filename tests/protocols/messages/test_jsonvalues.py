@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rotator.plugins.protocols.messages.jsonvalues import arguments_text, arguments_value, fresh
+from rotator.plugins.protocols._shared import fresh
+from rotator.plugins.protocols.messages.jsonvalues import arguments_text, arguments_value
 
 from rotator.wire.jsontext import NotJson
 
