@@ -199,16 +199,20 @@ def _check_labels(credentials: Mapping[str, tuple[Credential, ...]], problems: l
 
 
 def _check_routes(settings: Settings, providers: Mapping[str, Provider], problems: list[Problem]) -> None:
-    """A route to a provider that does not exist would fail at each request."""
+    """A route to a provider or profile that does not exist would fail at each request."""
     for route in settings.routes:
-        name = route.target.partition("/")[0].partition(":")[0].lower()
-        if name not in providers:
+        name, _, profile = route.target.partition("/")[0].partition(":")
+        name = name.lower()
+        reason = "" if name in providers else unknown(f"provider {name!r}", name, providers)
+        if not reason and profile and profile not in providers[name].profiles:
+            reason = unknown(f"profile {profile!r} of {name}", profile, providers[name].profiles)
+        if reason:
             origin = settings.origin(f"routes.{route.pattern}")
             if origin.source == "file":
                 where, _, key = origin.name.partition(": ")
             else:
                 where, key = settings.environment[origin.name].origin, origin.name
-            problems.append(Problem(where, key, unknown(f"provider {name!r}", name, providers)))
+            problems.append(Problem(where, key, reason))
 
 
 def _check_network(settings: Settings, found: ProviderVariables, problems: list[Problem]) -> None:

@@ -11,7 +11,7 @@ ANSWER_LOSSES: Final[dict[str, str]] = {
     "answer.late": "The upstream went on with an answer that it had ended; what came then is left out.",
     "answer.logprobs": "Probabilities of tokens that belong neither to the text nor to a refusal are left out.",
     "answer.media": "A Chat answer holds images and one sound; other media of the model's are left out.",
-    "arguments.invalid": "More came for a tool call whose arguments were complete; it is left out.",
+    "arguments.invalid": "The arguments of a tool call are no JSON object, or more came when they were complete.",
     "field.foreign": "A member that only the upstream's protocol knows is left out.",
     "finish.native": "Why the answer ended has no word of its own here; the nearest one is told.",
     "meta.tier": "The service tier has no name in this protocol and is not told.",

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import Any, Final
 
-from rotator.api import Format, Ledger, Output, Request
+from rotator.api import Format, Ledger, Output, Path, Request
 
 from .._reading import refuse
 from .._schemas import is_strict, lowered
@@ -18,6 +19,9 @@ from .build_media import Wire
 from .dialect import ChatDialect
 from .spelling import SafetyIdentifier, put_mark, put_rest
 
+STEP: Final = "chat.build.settings"
+#: Characters of ``user``: what the strictest of the vendors that speak Chat take.
+USER_LIMIT: Final = 64
 #: Source: protocols.md 2.5, "stop".
 STOPS_LIMIT: Final = 4
 #: Source: protocols.md 2.5, "JSON schema" (name missing); 6.2 rule 9.
@@ -74,7 +78,7 @@ def put_settings(body: Wire, request: Request, dialect: ChatDialect, ledger: Led
         body[dialect.max_tokens] = output.max_tokens
     if output.format is not None:
         body["response_format"] = _format(output.format, ledger)
-    stops = _stops(output, ledger)
+    stops = _stops(output, request.places.get("stop", ("stop",)), ledger)
     if stops:
         body["stop"] = stops
     if output.logprobs is not None:
@@ -154,13 +158,13 @@ def _format(form: Format, ledger: Ledger) -> Wire:
     return {"type": "json_schema", "json_schema": wire}
 
 
-def _stops(output: Output, ledger: Ledger) -> list[str]:
+def _stops(output: Output, at: Path, ledger: Ledger) -> list[str]:
     """At most four, none of them empty; none at all is no list."""
     stops = [stop for stop in output.stops or () if stop]
     if len(stops) < len(output.stops or ()):
-        ledger.lose("stop.blank", ("stop",))
+        ledger.lose("stop.blank", at)
     if len(stops) > STOPS_LIMIT:
-        ledger.lose("stop.excess", ("stop",))
+        ledger.lose("stop.excess", at)
     return stops[:STOPS_LIMIT]
 
 
@@ -182,7 +186,7 @@ def _put_meta(body: Wire, request: Request, ledger: Ledger) -> None:
     """Source: protocols.md 2.6."""
     meta = request.meta
     if meta.user is not None:
-        body["user"] = meta.user
+        body["user"] = _person(meta.user, ledger)
     if meta.metadata:
         ledger.lose("meta.metadata", ("metadata",))
     if meta.tier is not None:
@@ -191,6 +195,14 @@ def _put_meta(body: Wire, request: Request, ledger: Ledger) -> None:
             body["service_tier"] = tier
         elif tier == "":
             ledger.lose("meta.tier", ("service_tier",))
+
+
+def _person(user: str, ledger: Ledger) -> str:
+    """Vendors refuse long ids; a hash of one names the same person every time (P-132)."""
+    if len(user) <= USER_LIMIT:
+        return user
+    ledger.note(STEP, "user.hashed", ("user",))
+    return sha256(user.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _lose_wishes(request: Request, ledger: Ledger) -> None:

@@ -132,6 +132,8 @@ class CallReader:
             if call.block < 0:
                 self._ledger.lose("answer.call")
             elif not call.closed:
+                if call.pieces and not call.custom and not call.complete:
+                    self._ledger.lose("arguments.invalid")
                 self._end(call, events)
 
     def _of(self, fragment: Mapping[str, Any], name: str, text: str, custom: bool, events: list[Event]) -> _Call:

@@ -55,11 +55,11 @@ def parse_policy(fields: Fields) -> ToolPolicy:
 
 
 def _tool(value: Any, at: Path) -> Tool:
-    """A function (also without ``type``), a custom tool, or one that the vendor runs."""
+    """A function (also without ``type``), a custom tool, or one of a vendor's own."""
     fields = Fields(value, at)
     kind = fields.text("type")
     if kind is not None and kind != "function" and kind != "custom":
-        return Tool(kind, "hosted", data=value, at=at)
+        return Tool(kind, "hosted" if kind.startswith("web_search") else "builtin", data=value, at=at)
     mark = read_mark(value, fields)
     if kind == "custom":
         return _custom(fields, mark)

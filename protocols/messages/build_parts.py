@@ -74,7 +74,7 @@ class Blocks:
         """Refuse parts of which nothing could be told, if one was content.  Source: protocols.md 2.2, unknown type."""
         for part in parts:
             if isinstance(part, Opaque) and part.role == "content":
-                refuse(part.at, f"{part.type} is known to {part.protocol} only")
+                refuse(part.at, f"a part of the type {part.type!r} has no place in Messages")
 
     def call(self, part: ToolCall, id: str, name: str) -> Block:
         """``tool_use``.  ``id`` and ``name`` are those of the wire."""

@@ -108,7 +108,7 @@ def _declared(request: Request, names: ToolNames, ledger: Ledger) -> list[_Decla
     reserved = {names.wire(tool.name, tool.namespace) for tool in request.tools}
     for tool in request.tools:
         if tool.kind == "builtin":
-            refuse(tool.at, f"{tool.name} is defined by another vendor: declare it as a function")
+            refuse(tool.at, f"a tool of this type ({tool.name}) is its own vendor's: declare it as a function")
         if tool.kind == "hosted":
             ledger.lose("tool.hosted", tool.at, tool.name)
             continue

@@ -38,6 +38,10 @@ ROLES: Final[dict[str, Literal["user", "assistant", "system"]]] = {
 NO_WISH, NO_SAMPLING, NO_CACHE, NO_META = ReasoningWish(), Sampling(), CacheWish(), Meta()
 
 
+#: Settings that Messages calls otherwise.
+PLACES: Final[dict[str, Path]] = {"stop": ("stop_sequences",)}
+
+
 def parse(body: Mapping[str, Any], model: str, stream: bool, ledger: Ledger) -> Request:
     """The body of ``/v1/messages``.  Raises Refused naming the field."""
     fields = Fields(body, ())
@@ -68,6 +72,7 @@ def parse(body: Mapping[str, Any], model: str, stream: bool, ledger: Ledger) -> 
         meta=meta,
         stream=stream,
         usage_in_stream=stream,
+        places=PLACES,
         rest=rest,
     )
 

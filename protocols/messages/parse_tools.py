@@ -8,7 +8,7 @@ from rotator.api import Path, Tool, ToolPolicy
 
 from .._reading import Fields, refuse
 from .parse_parts import read_cache
-from .vocabulary import BUILTIN_TOOLS
+from .vocabulary import HOSTED_TOOLS
 
 Mode = Literal["auto", "none", "required", "named"]
 
@@ -26,7 +26,7 @@ def _tool(value: Any, at: Path) -> Tool:
     fields = Fields(value, at)
     kind = fields.text("type")
     if kind is not None and kind != "custom":
-        vendors: Literal["hosted", "builtin"] = "builtin" if kind.startswith(BUILTIN_TOOLS) else "hosted"
+        vendors: Literal["hosted", "builtin"] = "hosted" if kind.startswith(HOSTED_TOOLS) else "builtin"
         return Tool(fields.text("name") or kind, vendors, data=value, at=at)
     return Tool(
         fields.word("name"),

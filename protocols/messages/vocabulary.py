@@ -40,8 +40,9 @@ IMAGE_TYPES: Final = frozenset(("image/jpeg", "image/png", "image/gif", "image/w
 HOSTED_BLOCKS: Final = frozenset(
     ("server_tool_use", "mcp_tool_use", "mcp_tool_listing", "container_upload", "fallback")
 )
-#: How the types of tools begin that the vendor defined and the client runs.  Source: protocols.md 2.7.
-BUILTIN_TOOLS: Final = ("bash_", "text_editor_", "computer_", "memory_", "browser_")
+#: How the types of tools begin that the vendor runs; others that it defined are run by the client, or are mistakes.
+#: Source: protocols.md 2.7.
+HOSTED_TOOLS: Final = ("web_search_", "web_fetch_", "code_execution_", "tool_search_tool_", "mcp_", "advisor_")
 #: Blocks that point to what the vendor keeps, or that only it can open (protocols.md 2.6, "context_management").
 REFERENCES: Final = frozenset(("compaction", "tool_reference"))
 

@@ -57,6 +57,8 @@ def names_secret(key: str, value: object) -> bool:
     joined = words(key).rstrip("0123456789_").replace("_", "")
     if joined in _LISTS:
         return not isinstance(value, int | float)
+    if joined == "maxtoken":
+        return False  # a slip of the pen for max_tokens, and to be told as one
     plural = joined.removesuffix("s") if not joined.endswith("tokens") else joined
     return joined.endswith(_ENDINGS) or plural.endswith(_ENDINGS)
 

@@ -20,6 +20,8 @@ from rotator.wire.jsontext import is_json
 from rotator.wire.sse import EventTooLarge, FrameCutter, frames, mend
 from rotator.wire.transport import BROKEN, Reply
 
+#: Longer names of content types are not told.
+MEDIA_TYPE_CHARACTERS = 60
 #: How long a finished stream's connection is waited for, behind the client's back.
 DRAIN_SECONDS = 1.0
 
@@ -427,9 +429,14 @@ def _nobody(outcome: Outcome) -> None:
 
 def _no_stream(reply: Reply) -> UpstreamFailed:
     """Not one frame came: a web page, or nothing."""
-    kind = reply.header("content-type")[:60] or "no content type"
-    message = f"upstream: the answer holds no events of a stream ({kind})"
+    message = f"upstream: the answer holds no events of a stream ({media_type(reply)})"
     return UpstreamFailed(error_of(ErrorKind.BAD_GATEWAY, message, code="truncated"), "sent")
+
+
+def media_type(reply: Reply) -> str:
+    """What the vendor calls its answer.  Nothing is cut off a long name: nobody could know half a secret for one."""
+    kind = reply.header("content-type").partition(";")[0].strip()
+    return (kind if len(kind) <= MEDIA_TYPE_CHARACTERS else "an odd content type") if kind else "no content type"
 
 
 def _stalled() -> UpstreamFailed:

@@ -13,7 +13,7 @@ from rotator.contain import contain
 from rotator.contracts import Call, Caller, Context, Envelope, Meter, Outcome, Verdict, WireRequest
 from rotator.credentials.pool import Lease
 from rotator.errors import UpstreamFailed
-from rotator.exchange.answer import Answer, RawStream, Stream
+from rotator.exchange.answer import Answer, RawStream, Stream, media_type
 from rotator.exchange.native import NativeStream
 from rotator.exchange.plan import Plan, names
 from rotator.exchange.stages import Chain, TransformFailed, Unfit, written
@@ -181,8 +181,10 @@ class Attempt:
 
     @property
     def losses(self) -> Sequence[Loss]:
-        """What the target could not be told so far."""
-        return self._ledger.losses if self._ledger is not None else ()
+        """What the target could not be told so far, without secrets: it is told in names that others have chosen."""
+        text = self.redactor.text
+        losses = self._ledger.losses if self._ledger is not None else ()
+        return [Loss(code, text(path), text(detail)) for code, path, detail in losses]
 
     def _context(self) -> Context:
         plan, asked, target = self.plan, self.asked, self.plan.target
@@ -359,6 +361,5 @@ class Attempt:
 
 
 def _no_json(reply: Reply, body: bytes) -> UpstreamFailed:
-    kind = reply.header("content-type")[:60] or "no content type"
-    message = f"upstream: the answer is not JSON ({kind})" if body.strip() else "upstream: the answer is empty"
-    return UpstreamFailed(error_of(ErrorKind.BAD_GATEWAY, message, code="not_json"), "sent")
+    what = f"is not JSON ({media_type(reply)})" if body.strip() else "is empty"
+    return UpstreamFailed(error_of(ErrorKind.BAD_GATEWAY, f"upstream: the answer {what}", code="not_json"), "sent")

@@ -52,9 +52,14 @@ class Unfit(UpstreamFailed):
 
 
 def _said(cause: BaseException) -> str:
-    """An exception in words, even one that has none, and the line that raised it."""
+    """An exception in words, even one that has none, and the line that raised it.
+
+    The cut is between words: nobody could know half a secret for one.
+    """
     try:
-        said = f"{type(cause).__name__}: {cause}"[:SHOWN_CHARACTERS]
+        said = f"{type(cause).__name__}: {cause}"
+        if len(said) > SHOWN_CHARACTERS:
+            said = said[:SHOWN_CHARACTERS].rpartition(" ")[0]
     except Exception:
         said = type(cause).__name__
     frames = traceback.extract_tb(cause.__traceback__, limit=-1)

@@ -180,7 +180,8 @@ class Meta:
 class Request:
     """A request.  ``protocol`` is the client's, ``model`` the upstream's name once an attempt has one.
 
-    ``usage_in_stream``: the client wants the usage of a stream told (Chat tells it only when asked).
+    ``usage_in_stream``: the client wants the usage of a stream told (Chat tells it only when asked). ``places`` are the
+    client's own words for settings that stand elsewhere, or are called otherwise, than in most protocols.
     """
 
     protocol: str
@@ -196,6 +197,7 @@ class Request:
     meta: Meta = Meta()
     stream: bool = False
     usage_in_stream: bool = False
+    places: Mapping[str, Path] = field(default_factory=dict, compare=False)
     rest: Rest = field(default_factory=dict)
 
     @property

@@ -27,7 +27,12 @@ _NAME_COLUMNS: Final = 24
 #: From here on facts that need a second line stand below each other.
 _WIDE: Final = 100
 #: Keys of an entry that are no facts, and facts that stand in front without their name.
-_OWN: Final = frozenset({"v", "request", "seq", "at", "ms", "pass", "side", "direction", "attempt", "headers", "body"})
+_OWN: Final = frozenset(
+    {"v", "request", "seq", "at", "ms", "pass", "side", "direction", "attempt", "headers", "body", "losses", "notes"}
+)
+#: Facts that are lists of objects: one line each.
+_LISTED: Final = ("losses", "notes")
+LISTED_LINES: Final = 20
 _LEADING: Final = {
     "client_request": ("method", "path"),
     "upstream_request": ("method", "url"),
@@ -105,6 +110,8 @@ class Timeline:
         for entry in entries:
             yield from self._head(entry)
             indent = " " * (_TIME_COLUMNS + _INDENTS.get(str(entry.get("side")), 2) + 2)
+            for name in _LISTED:
+                yield from self._fitted([*map(_told, entry.get(name) or ())], indent, LISTED_LINES)
             headers = entry.get("headers")
             if isinstance(headers, dict):
                 yield from self._fitted(_headers(headers), indent, HEADER_LINES)
@@ -162,6 +169,12 @@ def _facts(entry: dict[str, Any]) -> Iterator[str]:
     for name, value in entry.items():
         if name not in _OWN and name not in leading and value not in (None, "", [], {}):
             yield f"{printable(name)}={_fact(value)}"
+
+
+def _told(entry: Any) -> str:
+    """A loss or a note in one line."""
+    values = entry.values() if isinstance(entry, dict) else (entry,)
+    return "  ".join(_fact(value) for value in values if value not in (None, ""))
 
 
 def _fact(value: Any) -> str:

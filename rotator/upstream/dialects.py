@@ -25,7 +25,7 @@ def check_dialects(provider: Provider, protocols: Mapping[str, ProtocolAdapter],
             except ConfigError as error:
                 problems += (Problem(place.where, _below(place.key, one.key), one.reason) for one in error.problems)
     if problems:
-        raise ConfigError(problems)
+        raise ConfigError(dict.fromkeys(problems))  # several codecs of a protocol know the same words
 
 
 def _place(profile: Profile, provider: Provider, at: At) -> At:

@@ -45,7 +45,7 @@ def test_what_is_said_without_a_dialect() -> None:
     {"instructions": "developer", "text": "joined", "reasoning_history": "reasoning_content"},
 ])
 def test_a_providers_file_names_the_choices(options: dict[str, Any]) -> None:
-    assert module("codec").ChatCodec().with_dialect(options)._dialect == ChatDialect(**options)
+    assert repr(module("codec").ChatCodec().with_dialect(options)._dialect) == repr(ChatDialect(**options))
 
 
 @pytest.mark.parametrize("options", [{"max_tokens": "limit"}, {"instructions": "user"}, {"colour": "red"}])
