@@ -47,16 +47,16 @@ class CallIds:
     apart by its occurrence, and its results go to the nearest round before them.
     """
 
-    __slots__ = ("_calls", "_occurrences", "_open", "_round", "_rule", "_turn", "_unique", "_used")
+    __slots__ = ("_last", "_occurrences", "_open", "_round", "_rule", "_turn", "_unique", "_used")
 
     def __init__(self, rule: IdRule, *, unique: bool) -> None:
         self._rule = rule
         self._unique = unique
         self._turn = -2
-        self._round = 0
         self._used: set[str] = set()
         self._occurrences: dict[str, int] = {}
-        self._calls: dict[str, tuple[int, list[str]]] = {}  # id -> its last round, its wire ids there
+        self._last: dict[str, str] = {}  # id -> wire id of its last call
+        self._round: dict[str, list[str]] = {}  # id -> wire ids of its calls in this round
         self._open: dict[str, str] = {}  # wire id -> id, of the calls of this round that have no result
 
     def call(self, id: str, place: tuple[int, int], name: str, arguments: str) -> str:
@@ -65,11 +65,8 @@ class CallIds:
         wire = self._free(id, 0) if id else self._free(_made_of(place, name, arguments), 1)
         self._used.add(wire)
         self._open[wire] = id
-        number, wires = self._calls.get(id, (-1, []))
-        if number != self._round:
-            self._calls[id] = self._round, [wire]
-        else:
-            wires.append(wire)
+        self._last[id] = wire
+        self._round.setdefault(id, []).append(wire)
         return wire
 
     def result(self, id: str) -> str | None:
@@ -78,13 +75,10 @@ class CallIds:
         A result without an id belongs to the first open call without one, or else to the first open call. A second
         result for a call gets its id again.
         """
-        if not id:
-            wire = next((one for one, own in self._open.items() if not own), next(iter(self._open), None))
-        elif (known := self._calls.get(id)) is not None:
-            wires = known[1]
-            wire = wires[0] if len(wires) == 1 else next((one for one in wires if one in self._open), wires[-1])
+        if id:
+            wire = next((one for one in self._round.get(id, ()) if one in self._open), self._last.get(id))
         else:
-            return None
+            wire = next((one for one, own in self._open.items() if not own), next(iter(self._open), None))
         if wire is not None:
             self._open.pop(wire, None)
         return wire
@@ -92,7 +86,7 @@ class CallIds:
     def _follow(self, turn: int) -> None:
         """Begin a new round where other turns stand between this call and the one before it."""
         if turn > self._turn + 1:
-            self._round += 1
+            self._round = {}
             self._open = {}
             if not self._unique:
                 self._used = set()

@@ -34,8 +34,10 @@ _OF_NUMBERS: Final = frozenset(("exclusiveMaximum", "exclusiveMinimum", "maximum
 _OF: Final[Mapping[str, frozenset[str]]] = {
     "object": _OF_OBJECTS, "array": _OF_ARRAYS, "string": _OF_STRINGS, "number": _OF_NUMBERS, "integer": _OF_NUMBERS,
 }  # fmt: skip
-_TYPING: Final = frozenset(("$ref", "allOf", "anyOf", "const", "enum", "oneOf", "type"))
-_SUBSTANCE: Final = _TYPING | _OF_OBJECTS | {"items", "prefixItems"}
+#: Without any of these, a schema is only more words on what another one says.
+_SUBSTANCE: Final = _OF_OBJECTS | {
+    "$ref", "allOf", "anyOf", "const", "enum", "items", "oneOf", "prefixItems", "type",
+}  # fmt: skip
 _DEFINITION: Final = "#/$defs/"
 _FOREIGN: Final = re.compile(r"[^A-Za-z0-9_.-]")
 _SCALARS: Final = ("string", "number", "boolean", "null")
@@ -141,8 +143,7 @@ class _Dialect:
         made: list[dict[str, Any]] = []
         for member in left.pop(union):
             if isinstance(member, dict):
-                untyped = kind is not None and _TYPING.isdisjoint(member)
-                made.append(self._node({"type": kind, **member} if untyped else member))
+                made.append(self._node(member if kind is None else {"type": kind, **member}))
         if not made:
             return self._anything()
         if len(made) == 1 and union == "allOf":

@@ -278,21 +278,19 @@ class _Repair:
         if self._document.target(value) is None:
             self._changes.tell(f"$ref {dumps(value).decode()} points nowhere")
             return
-        steps = local_steps(value)
-        known = not steps or (len(steps) == 2 and steps[0] in ("$defs", "definitions"))
-        fixed["$ref"] = value if known else self._moved(value, steps or [])
+        fixed["$ref"] = self._moved(value, local_steps(value) or [])
 
     def _moved(self, reference: str, steps: list[str]) -> str:
         moved: list[str] = []
         here: Any = self._document.root
-        place = "schema"
+        in_map = False
         for step in steps:
-            if place == "schema" and isinstance(here, dict):
-                moved += self._spelt(here, step, not moved)
-                place = "map" if step in MAPS else "list" if isinstance(here.get(step), list) else "schema"
-            else:
+            if in_map or not isinstance(here, dict):
                 moved.append(step)
-                place = "schema"
+                in_map = False
+            else:
+                moved += self._spelt(here, step, not moved)
+                in_map = step in MAPS
             here = child(here, step)
         if moved == steps:
             return reference

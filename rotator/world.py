@@ -274,11 +274,13 @@ def _adapters(
         inside = name in settings.providers
         where = _file(settings, name) if inside else loaded.registry.paths.get(("providers", name), name)
         place = At(where, f"providers.{name}" if inside else "")
+        known = loaded.registry
         try:
-            made[name] = make_adapters(
-                provider, loaded.registry.adapters, loaded.registry.protocols, place
-            )
-            check_dialects(provider, loaded.registry.protocols, place)
+            made[name] = make_adapters(provider, known.adapters, known.protocols, place)
+        except ConfigError as error:
+            problems.extend(error.problems)
+        try:
+            check_dialects(provider, known.protocols, place)
         except ConfigError as error:
             problems.extend(error.problems)
     return made

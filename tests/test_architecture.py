@@ -53,7 +53,7 @@ BROAD_EXCEPTS: dict[str, str] = {
     "rotator/contain.py": "the one contain()",
     "rotator/plugins.py": "plug-in load",
     "rotator/upstream/adapter.py": "plug-in load: the constructor of an adapter",
-    "rotator/exchange/translate.py": "a codec that raises in a stream fails its attempt, as a transform does",
+    "rotator/exchange/translated.py": "a codec that raises in a stream fails its attempt, as a transform does",
     "rotator/exchange/stages.py": "a transform fails its attempt under its own name, whatever it raises",
     "rotator/server/exchange.py": "the server's edge",
 }
@@ -76,6 +76,7 @@ CROSS_CUTTING: dict[str, str] = {
     "tests/server/test_confused.py": "requests that try to lead the proxy elsewhere",
     "tests/server/test_agent_loop.py": "agents that work over another protocol, with the official SDKs",
     "tests/server/test_sdks.py": "the official SDKs over the whole server",
+    "tests/server/test_translated_sdks.py": "the official SDKs over another protocol",
     "tests/test_packaging.py": "wheel, editable install, checkout, locks, Makefile",
 }
 

@@ -155,13 +155,13 @@ class ChatReader:
         choice.length += len(words)
         return TextDelta(choice.block, words)
 
-    def end(self, terminal: bool = False) -> Sequence[Event]:
+    def end(self, terminal: bool = False, complete: bool = False) -> Sequence[Event]:
         """Behind ``[DONE]`` a missing finish reason is inferred, but not of mere reasoning (protocols.md 3.3, P-28)."""
         if self._over:
             return _NONE
         events: list[Event] = []
-        for choice in self._choices.values() if terminal else ():
-            if not choice.finished and (choice.length or choice.refused or choice.calls):
+        for choice in self._choices.values() if terminal or complete else ():
+            if not choice.finished and (complete or choice.length or choice.refused or choice.calls):
                 self._ledger.note("chat.read.finish", "inferred")
                 self._complete(choice, "stop", events)
         if not self._choices or not all(choice.finished for choice in self._choices.values()):

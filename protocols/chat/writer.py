@@ -39,6 +39,7 @@ from rotator.api import (
     Text,
     TextDelta,
     ToolCall,
+    UpstreamFailed,
     Usage,
     UsageSeen,
     dumps,
@@ -423,9 +424,9 @@ class ChatWriter:
         called = calls_word(choice.calls, self._functions)
         word = write_finish(finish, self._own, refused=choice.refused, called=called, ledger=self._ledger)
         if word is None:
-            return frame + self.fail(unfit_answer(finish))
+            raise UpstreamFailed(unfit_answer(finish), "answered")
         if choice.dropped and not choice.told and not choice.length and not says_why(finish):
-            return frame + self.fail(not_expressible())
+            raise UpstreamFailed(not_expressible(), "answered")
         if finish.reason == "refusal" and finish.explanation and not choice.refused and not choice.length:
             frame += self._frame(choice.index, {"refusal": finish.explanation})
         return frame + self._frame(choice.index, {}, finish=word)

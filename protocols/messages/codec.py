@@ -58,6 +58,11 @@ class MessagesCodec:
 class MessagesCounting(MessagesCodec):
     """Counting tokens: the same request without what is about the answer.  Source: protocols.md 1.3, "Count tokens"."""
 
+    losses: Mapping[str, str] = {
+        **LOSSES,
+        "count.estimated": "The upstream cannot count tokens: four bytes of the request count as one.",
+    }
+
     def with_dialect(self, options: Mapping[str, Any]) -> MessagesCounting:
         found = parse(MessagesDialect, options, At(""))
         assert isinstance(found, MessagesDialect)

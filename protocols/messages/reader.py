@@ -103,9 +103,9 @@ class MessagesReader:
             return () if take is None else take(data)
         return self._error(data) if kind is None and data.get("error") else ()
 
-    def end(self, terminal: bool = False) -> Sequence[Event]:
+    def end(self, terminal: bool = False, complete: bool = False) -> Sequence[Event]:
         """A missing ``message_stop`` is made good once the stop reason is known, as the meter's trailer does."""
-        known = not self._over and read_finish(self._stop, self._called) is not None
+        known = not self._over and (complete or read_finish(self._stop, self._called) is not None)
         return self._finished() if known else ()
 
     # ---------------------------------------------------------------- the message

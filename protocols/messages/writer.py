@@ -35,6 +35,7 @@ from rotator.api import (
     Text,
     TextDelta,
     ToolCall,
+    UpstreamFailed,
     Usage,
     UsageSeen,
     dumps,
@@ -147,7 +148,7 @@ class MessagesWriter:
         seen = self._seen
         failure = failure_of(self._finish) or (EMPTY if seen.dropped and not self._index else None)
         if failure is not None:
-            return self.fail(failure)
+            raise UpstreamFailed(failure, "answered")
         begun = self._begun()
         finish = self._finish or inferred(seen.called, "messages.writer.finish", self._ledger)
         stop = write_finish(finish, self._own, seen, self._ledger)

@@ -145,7 +145,7 @@ class Stream:
                 size += len(block)
             if not chunk:
                 if not self._finished():
-                    raise _truncated() if self._held else _no_stream(self._reply)
+                    raise _truncated() if self._started else _no_stream(self._reply)
                 self.done = True
                 self._held.append(self._trailer())
                 break

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -18,7 +19,8 @@ from rotator.exchange.native import NativeStream
 from rotator.exchange.plan import Plan, names
 from rotator.exchange.stages import Chain, TransformFailed, Unfit, written
 from rotator.exchange.tap import Tap, Watch, tell_verdict
-from rotator.exchange.translate import Pair, Task, TranslatedStream, Translation
+from rotator.exchange.translate import Pair, Task, Translation
+from rotator.exchange.translated import Conversion, TranslatedStream
 from rotator.neutral.codec import Built, Ids
 from rotator.neutral.error import ErrorKind, error_of
 from rotator.neutral.losses import Ledger, Loss, Note
@@ -32,6 +34,8 @@ from rotator.wire.transport import Outgoing, Reply, Transport, failed
 
 #: A stage of ours failed: another key would not help, another target may do without it.
 _TRANSFORM: Final = Verdict("model", "request", "transform_failed", source="transform")
+#: Of what a loss says beside its code and place.
+DETAIL_CHARACTERS: Final = 300
 #: The target cannot say what is asked for: another one may.
 _UNFIT: Final = Verdict("model", "request", "not_expressible", source="transport")
 #: A provider's own ``classify`` failed: a fault, no more is known.
@@ -51,6 +55,8 @@ class AttemptFailed(Exception):
     def told(self) -> UpstreamFailed:
         """The failure as the client gets it: with the time at which the vendor wants to be asked again."""
         error = replace(self.cause.error, retry_after_seconds=self.verdict.retry_after_seconds)
+        if isinstance(self.cause, Unfit):
+            return Unfit(error)
         return UpstreamFailed(error, self.cause.stage, self.cause.headers)
 
 
@@ -162,7 +168,7 @@ class Attempt:
         if plan.wiring is not None:
             self._chain = plan.wiring.open(ctx, credential, self.asked.envelope.model, watch)
             if plan.pair is not None:
-                body, _ = read(written(body, "request", ""))  # stages may change it in place, codecs share objects
+                body = copy.deepcopy(body)  # stages may change it in place, codecs share objects
             staged = self._chain.request(body, streaming)
             request = staged._replace(headers={**headers, **staged.headers})
         return plan.outgoing(call, credential, streaming, request)
@@ -184,7 +190,7 @@ class Attempt:
         """What the target could not be told so far, without secrets: it is told in names that others have chosen."""
         text = self.redactor.text
         losses = self._ledger.losses if self._ledger is not None else ()
-        return [Loss(code, text(path), text(detail)) for code, path, detail in losses]
+        return [Loss(code, text(path), text(detail)[:DETAIL_CHARACTERS]) for code, path, detail in losses]
 
     def _context(self) -> Context:
         plan, asked, target = self.plan, self.asked, self.plan.target
@@ -270,7 +276,7 @@ class Attempt:
         if self._chain is not None:
             parsed = self._chain.response(parsed)
         if self._translation is not None:
-            parsed = self._translation.response(parsed, meter.signals.usage)
+            parsed = self._translation.response(parsed)
         if self._chain is not None or self._translation is not None:
             body = written(parsed, "response", self._chain.names if self._chain is not None else "")
         self._settle(Outcome("ok", usage=meter.signals.usage))
@@ -305,8 +311,8 @@ class Attempt:
         meter, bounds, redact = self.plan.protocol.meter(self.asked.call), self.plan.bounds, self.redactor.error
         chain, translation = self._chain, self._translation
         if translation is not None:
-            translation.begin()
-            return TranslatedStream(reply, bounds, redact, translation, (chain, meter) if chain is not None else None)
+            wire = (chain, meter) if chain is not None else None
+            return TranslatedStream(reply, bounds, redact, Conversion(translation), wire)
         if chain is not None:
             return NativeStream(reply, meter, bounds, redact, chain)
         return RawStream(reply, meter, bounds, redact)
@@ -324,6 +330,8 @@ class Attempt:
         """The vendor's headers that may pass, none that holds a secret; its content type if it is the right one."""
         told = reply.header("content-type")
         kind = told if told.lower().startswith(expected) and told.isprintable() else expected
+        if "charset" in kind and "utf-8" not in kind.lower() and not (self._chain is self._translation is None):
+            kind = expected  # the text is our own
         pairs = [("content-type", kind), *self.plan.reply_pass.pick(reply.headers)]
         holds = self.redactor.holds
         if holds("\n".join(chain.from_iterable(pairs))):  # one search where there is nothing to find
@@ -354,7 +362,7 @@ class Attempt:
     def _settle(self, outcome: Outcome, sent: bool = True) -> None:
         self.lease.settle(outcome)
         if self.asked.trace is not None and self._ledger is not None and self._ledger.losses:
-            told = [loss._asdict() for loss in self._ledger.losses]
+            told = [loss._asdict() if self.asked.trace.bounds else {"code": loss.code} for loss in self.losses]
             self.asked.trace.add("losses", attempt=self.number, losses=told, beyond=self._ledger.beyond)
         if sent:
             self.ended(outcome, self.status)

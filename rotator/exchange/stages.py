@@ -1,4 +1,4 @@
-"""The stages of the native lane: what an attempt's JSON passes on its way out and back (design.md 2 and 3, Stage).
+"""The wire stages: what an attempt's JSON passes on its way out and back (design.md 2 and 3, Stage).
 
 A plan holds a ``Wiring``; each attempt opens it into a ``Chain`` of its own. Requests pass the adapters in declared
 order and the provider's ``finalise`` last; answers pass ``unwrap`` first, the adapters in reverse, and get the client's
@@ -297,9 +297,9 @@ def converted(stage: Stage, value: Any) -> Any:
         return stage.call(value)
     except UpstreamFailed:
         raise
-    except Refused as refused:
-        raise Unfit(refused.error) from refused
     except (Exception, SystemExit) as error:
+        if isinstance(error, Refused) and stage.direction == "request":
+            raise Unfit(error.error) from error
         raise TransformFailed(stage.name, stage.direction, error) from error
 
 
@@ -321,7 +321,7 @@ def written(value: Any, direction: Direction, by: str) -> bytes:
             raise ValueError("a number that is not finite")
         return text
     except (TypeError, ValueError, RecursionError) as error:
-        raise TransformFailed(by or "the native lane", direction, error) from error
+        raise TransformFailed(by or "the engine", direction, error) from error
 
 
 def _endless(value: Any) -> bool:

@@ -14,9 +14,9 @@ from rotator.credentials.sessions import identify
 from rotator.errors import NoCredential, Refused, UpstreamFailed
 from rotator.exchange.answer import Answer
 from rotator.exchange.attempt import Asked, Attempt, AttemptFailed, Parsed
-from rotator.exchange.plan import UNTRANSLATED, Plan, required_lane
+from rotator.exchange.plan import REQUIRE_HEADER, UNTRANSLATED, Plan, required_lane
 from rotator.exchange.record import RequestRecord
-from rotator.exchange.stages import Stage
+from rotator.exchange.stages import Stage, Unfit, converted
 from rotator.exchange.tap import Watch, tell_verdict
 from rotator.exchange.translate import Pair
 from rotator.hookspecs import AttemptSeen
@@ -95,15 +95,18 @@ class Trip:
                 error = error or unfit.error
                 continue
             tried += 1
-            if plan.pair is not None and self.parsed is None:
-                self.parsed = self._parsed(plan.pair, envelope)
             try:
+                if plan.pair is not None and self.parsed is None:
+                    self.parsed = self._parsed(plan.pair, envelope)
                 left = min(len(targets) - place, most - tried)
                 return await self._credentials(plan, envelope, Progress(targets_left=left))
+            except Unfit as unfit:  # what a vendor said goes before what could not be said
+                error = error or unfit.error
             except (UpstreamFailed, NoCredential) as failed:
                 error = failed.error
         if error is not None and error.code == UNTRANSLATED and self.call.operation == "count_tokens":
-            return self._estimate(protocol, envelope)
+            if REQUIRE_HEADER not in self.call.headers and PIN_HEADER not in self.call.headers:
+                return self._estimate(protocol, envelope)
         raise Refused(error or error_of(ErrorKind.NOT_FOUND, f"model {envelope.model!r} leads nowhere"))
 
     def _estimate(self, protocol: ProtocolAdapter, envelope: Envelope) -> Answer:
@@ -113,7 +116,10 @@ class Trip:
         usage = estimated(len(self.call.body), 0)
         ids = Ids(self.record.request_id, int(self.record.at), envelope.model)
         body = codec.build_response(Response(protocol.name, "", envelope.model, (), usage), request, ids, ledger)
-        self.record.losses = (Loss("count.estimated", detail="the upstream cannot count; four bytes a token"),)
+        loss = Loss("count.estimated")
+        self.record.usage, self.record.losses = usage, (loss,)
+        if self.trace is not None:
+            self.trace.add("losses", losses=[loss._asdict()], beyond=0)
         return Answer(200, [(b"content-type", b"application/json")], dumps(body))
 
     async def _targets(self, model: str, protocol: str) -> tuple[Target, ...]:
@@ -128,7 +134,7 @@ class Trip:
         return router.resolve(model, protocol)
 
     def _parsed(self, pair: Pair, envelope: Envelope) -> Parsed:
-        """The request in the neutral model, once for all attempts.  Raises Refused naming the field."""
+        """The request in the neutral model, once for all attempts.  Raises Unfit naming the field."""
         call, record, trace = self.call, self.record, self.trace
         ledger = Ledger(None if trace is None else [])
         body = read(call.body)[0] if needs_exact(call.body) else call.json
@@ -141,7 +147,7 @@ class Trip:
         if trace is not None and ledger.notes is not None:
             parse = Watch(trace, 0, ledger.notes).wrapped(parse)
         ids = Ids(record.request_id, int(record.at), envelope.model)
-        return Parsed(parse.call(body), tuple(ledger.losses), ids)
+        return Parsed(converted(parse, body), tuple(ledger.losses), ids)
 
     async def _credentials(self, plan: Plan, envelope: Envelope, progress: Progress) -> Answer:
         """Attempt after attempt with the keys that the pool grants, until one answers or none is left."""
@@ -157,6 +163,7 @@ class Trip:
             try:
                 lease = await self.means.pool.lease(plan.target, Needs(session, pin, frozenset(progress.tried)))
             except NoCredential as none:
+                self._check_fits(plan)
                 if await self._waited(none, progress, retry) or await self._again(progress, retry):
                     continue
                 raise _told(none, progress.fault or progress.last) from none
@@ -176,7 +183,7 @@ class Trip:
                     self.record.attempts -= 1
                 progress.last = failed
                 progress.tried.add(lease.credential.id)
-                if counts(failed.verdict):
+                if counts(failed.verdict) and not failed.unsent:
                     self.counted += 1
                     progress.faulted.add(lease.credential.id)
                     progress.fault = failed
@@ -189,6 +196,15 @@ class Trip:
                     raise Refused(failed.told().error) from None
                 if action is Action.FAIL_OVER:
                     raise failed.told() from None
+
+    def _check_fits(self, plan: Plan) -> None:
+        """Nobody need wait for a key to hear that the target cannot say it.  Raises Unfit."""
+        if plan.pair is None or plan.pair.adapters or self.parsed is None:
+            return
+        try:
+            plan.pair.upstream.build(self.parsed.request, Ledger())
+        except Refused as refused:
+            raise Unfit(refused.error) from refused
 
     def _told_attempt(self, trace: Recorder, plan: Plan, lease: Lease) -> None:
         target = plan.target

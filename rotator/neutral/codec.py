@@ -66,9 +66,10 @@ class Reader(Protocol):
         """The events in one frame: its name on the wire, None without one, and its JSON object."""
         ...
 
-    def end(self, terminal: bool = False) -> Sequence[Event]:
+    def end(self, terminal: bool = False, complete: bool = False) -> Sequence[Event]:
         """The stream is over, by its ``terminal`` or because the connection ended.
 
+        ``complete``: the vendor never tells a finish, so what came is all of it (``ends_without_finish``).
         Blocks and candidates that have a finish reason are completed, and ``End`` comes if the answer is complete; the
         engine calls an answer without ``End`` truncated.
         """
@@ -79,7 +80,10 @@ class Writer(Protocol):
     """Writes one client stream."""
 
     def write(self, event: Event) -> bytes:
-        """The frames that an event makes, b"" if none; ``End`` makes the terminal ones, ``Failed`` never comes."""
+        """The frames that an event makes, b"" if none; ``End`` makes the terminal ones, ``Failed`` never comes.
+
+        Raises UpstreamFailed where nothing of the answer can be told, as ``build_response`` does.
+        """
         ...
 
     def fail(self, error: NeutralError) -> bytes:

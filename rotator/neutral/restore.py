@@ -62,11 +62,12 @@ def restored(response: Response, names: Mapping[str, ToolName]) -> Response:
 class Restoring:
     """The same for a stream.  The input of an emulated custom tool is told whole, when its block ends."""
 
-    __slots__ = ("_held", "_names")
+    __slots__ = ("_inputs", "_names", "held")
 
     def __init__(self, names: Mapping[str, ToolName]) -> None:
         self._names = names
-        self._held: dict[int, list[str]] = {}
+        self._inputs: dict[int, list[str]] = {}
+        self.held = 0  # characters of inputs that are not told yet
 
     def events(self, events: Iterable[Event]) -> list[Event]:
         """The events under the client's names."""
@@ -76,12 +77,15 @@ class Restoring:
                 case BlockStart(block, ToolCall() as call):
                     own = restored_call(call, self._names)
                     if own.kind != call.kind:
-                        self._held[block] = []
+                        self._inputs[block] = []
                     shown.append(event._replace(part=own))
-                case ArgumentsDelta(block, text) if block in self._held:
-                    self._held[block].append(text)
-                case BlockEnd(block) if block in self._held:
-                    text = unwrapped_input("".join(self._held.pop(block)))
+                case ArgumentsDelta(block, text) if block in self._inputs:
+                    self._inputs[block].append(text)
+                    self.held += len(text)
+                case BlockEnd(block) if block in self._inputs:
+                    whole = "".join(self._inputs.pop(block))
+                    self.held -= len(whole)
+                    text = unwrapped_input(whole)
                     shown += [ArgumentsDelta(block, text)] if text else []
                     shown.append(event)
                 case _:

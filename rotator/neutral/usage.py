@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,11 @@ class Usage:
         return self.output_text + self.output_reasoning
 
 
+#: Of text whose tokens nobody counted.  Source: protocols.md 3.4, "Missing usage".
+CHARACTERS_PER_TOKEN: Final = 4
+
+
 def estimated(request_bytes: int, output_pieces: int) -> Usage:
     """Usage where the vendor told none: four bytes a token in, one token a piece out.  Source: protocols.md 3.4."""
-    return Usage(input_fresh=max(1, request_bytes // 4), output_text=output_pieces, source="estimated")
+    read = max(1, request_bytes // CHARACTERS_PER_TOKEN)
+    return Usage(input_fresh=read, output_text=output_pieces, source="estimated")

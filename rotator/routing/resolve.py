@@ -41,17 +41,23 @@ class Router:
         self._usable = frozenset(usable)
         self._routes = tuple(routes)
         self._known: dict[tuple[str, str], tuple[Target, ...]] = {}
-        self._listed: dict[str, list[str]] = {}
-        self.learn({name: providers[name].listed for name in self._usable})
+        self._declared = self._by_model({name: providers[name].listed for name in self._usable})
+        self._learnt: Mapping[str, Sequence[str]] = {}
 
     def learn(self, lists: Mapping[str, Collection[str]]) -> None:
-        """Models by the name of the provider that has them: declared ones, and what vendors' lists add."""
-        for name in sorted(self._usable & lists.keys()):
-            for model in lists[name]:
-                owners = self._listed.setdefault(model, [])
-                if name not in owners:
-                    owners.append(name)
+        """What vendors list, by provider; it takes the place of what was learnt before.
+
+        A name that somebody declares leads there whatever others list, so that it does not change with their lists.
+        """
+        self._learnt = self._by_model(lists)
         self._known.clear()
+
+    def _by_model(self, lists: Mapping[str, Collection[str]]) -> Mapping[str, Sequence[str]]:
+        owners: dict[str, list[str]] = {}
+        for name in sorted(self._usable & lists.keys()):
+            for model in dict.fromkeys(lists[name]):
+                owners.setdefault(model, []).append(name)
+        return owners
 
     def resolve(self, model: str, protocol: str) -> tuple[Target, ...]:
         """Ordered targets for a name; ``protocol`` is the client's, whose profile is preferred.
@@ -108,7 +114,7 @@ class Router:
 
     def _bare(self, model: str, protocol: str) -> Target:
         """A name without a provider of ours: served when exactly one configured provider lists it."""
-        owners = self._listed.get(model, [])
+        owners = self._declared.get(model) or self._learnt.get(model, ())
         if len(owners) == 1:
             return self._on(self._providers[owners[0]], "", model, protocol)
         if owners:

@@ -24,6 +24,7 @@ from tests.faults.checks import (
     failing,
     healthy,
     last_line,
+    says,
     stream_seen,
 )
 from tests.faults.upstream import body, sends, status, well
@@ -164,6 +165,31 @@ async def test_a_bomb_in_an_open_stream_ends_it(clients: Clients, protocol: str,
     async with bounded(clients, line if kind == "line" else packed, lane=lane) as vendor:
         answer = await stream_seen(clients.house, vendor, protocol, lane)
         ends_in_error(protocol, lane, answer, SHOWN[protocol])
+        assert last_line(clients.house).endswith("too_large")
+        assert vendor.sent_bytes < 32 * MIB + UNDER_WAY_BYTES and len(vendor.taken) == 1
+
+
+def call(index: int, arguments: bytes, begun: bool = False) -> bytes:
+    """A piece of a call in a Chat stream."""
+    head = b'"id":"call_%d","type":"function",' % index if begun else b""
+    name = b'"name":"f",' if begun else b""
+    told = b'{"index":%d,%b"function":{%b"arguments":"%b"}}' % (index, head, name, arguments)
+    return b'data: {"choices":[{"index":0,"delta":{"tool_calls":[%b]},"finish_reason":null}]}\n\n' % told
+
+
+@pytest.mark.parametrize(("protocol", "lane"), [("chat", "forced"), ("messages", "crossed")])
+async def test_calls_that_wait_for_another_are_cut_at_a_limit(clients: Clients, protocol: str, lane: str) -> None:
+    """Clients take one call after the other: what comes of the second before the first is whole must be held."""
+
+    async def waiting(wire: Wire) -> None:
+        await wire.begin()
+        await wire.send(chunk(call(0, b"{", begun=True)) + chunk(call(1, b"{", begun=True)))
+        await wire.flood(call(1, b"x" * 262_144), 512 * MIB)
+
+    async with bounded(clients, waiting, lane=lane) as vendor:
+        answer = await stream_seen(clients.house, vendor, protocol, lane)
+        text, first = says(protocol, answer).said
+        assert (text.words, first.kind, first.words) == ("one ", "call", "{")
         assert last_line(clients.house).endswith("too_large")
         assert vendor.sent_bytes < 32 * MIB + UNDER_WAY_BYTES and len(vendor.taken) == 1
 

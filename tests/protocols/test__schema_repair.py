@@ -47,6 +47,11 @@ REPAIRED = [
     ({"type": []}, {}, ("type [] was malformed",)),
     ({"type": ["string", "file"]}, {"type": ["string"]}, ('type ["string","file"] was malformed',)),
     ({"properties": {"x": {}}}, {"type": "object", "properties": {"x": {}}}, ()),
+    ({"items": {"properties": {}}}, {"items": {"type": "object", "properties": {}}}, ()),
+    ({"prefixItems": [{"properties": {}}]}, {"prefixItems": [{"type": "object", "properties": {}}]}, ()),
+    ({"not": {"properties": {}}}, {"not": {"properties": {}}}, ()),
+    ({"oneOf": [{"properties": {}}]}, {"oneOf": [{"properties": {}}]}, ()),
+    ({"dependentSchemas": {"a": {"properties": {}}}}, {"dependentSchemas": {"a": {"properties": {}}}}, ()),
     ({"type": "array"}, {"type": "array", "items": {}}, ()),
     ({"type": ["array", "null"]}, {"type": ["array", "null"], "items": {}}, ()),
     ({"type": "array", "items": True}, {"type": "array", "items": {}}, ()),
@@ -184,6 +189,30 @@ def test_a_reference_through_a_repaired_map_finds_its_property() -> None:
     schema = of(at={"x/y": {"type": "number"}, "z": {"$ref": "#/properties/at/x~1y"}})
     made, _ = tool_schema(schema)
     assert made["properties"]["at"]["properties"]["z"] == {"$ref": "#/properties/at/properties/x~1y"}
+
+
+@pytest.mark.parametrize(
+    ("reference", "spelt"),
+    [
+        ("#/properties/ä b", "#/properties/ä b"),
+        ("#/properties/t/items/0", "#/properties/t/prefixItems/0"),
+        ("#/properties/t/additionalItems", "#/properties/t/items"),
+        ("#/properties/items", "#/properties/items"),
+        ("#/$defs/x~1y/items/0", "#/$defs/x~1y/prefixItems/0"),
+        ("#/properties/u/anyOf/1/items/0", "#/properties/u/anyOf/1/prefixItems/0"),
+        ("#/properties/properties/items/items/0", "#/properties/properties/items/prefixItems/0"),
+        ("#/properties/b/c/properties/d", "#/properties/b/properties/c/properties/d"),
+    ],
+)
+def test_a_reference_is_spelt_again_only_where_its_target_moved(reference: str, spelt: str) -> None:
+    pair = {"items": [{"type": "string"}], "additionalItems": {"type": "null"}}
+    schema = of(**{
+        "ä b": {}, "t": pair, "items": {"type": "array", "items": {}}, "u": {"anyOf": [{}, pair]},
+        "properties": {"type": "array", "items": pair}, "b": {"c": {"type": "object", "properties": {"d": {}}}},
+        "ref": {"$ref": reference},
+    })  # fmt: skip
+    made, _ = tool_schema({**schema, "$defs": {"x/y": pair}})
+    assert made["properties"]["ref"] == {"$ref": spelt}
 
 
 def test_a_reference_by_name_stays() -> None:

@@ -23,10 +23,18 @@ def of(**properties: Any) -> dict[str, Any]:
 
 def chain(depth: int) -> dict[str, Any]:
     """So many objects inside each other."""
-    schema = of()
-    for _ in range(depth - 1):
+    schema: dict[str, Any] = {"type": "string"}
+    for _ in range(depth):
         schema = of(a=schema)
     return schema
+
+
+def arrays(depth: int) -> dict[str, Any]:
+    """An object with so many arrays inside each other."""
+    schema: dict[str, Any] = {"type": "string"}
+    for _ in range(depth):
+        schema = {"type": "array", "items": schema}
+    return of(a=schema)
 
 
 @pytest.mark.parametrize("model", [Order, Address, Node], ids=lambda model: model.__name__)
@@ -61,6 +69,7 @@ STRICT = [
     {**of(a={"type": "string", "format": "email", "pattern": "a", "title": "t"}), "$schema": "x", "description": "d"},
     of(**{"default": STRING, "oneOf": STRING, "$ref": STRING}),
     chain(10),
+    arrays(9),
     of(**{f"p{number}": {"type": "null"} for number in range(5_000)}),
     of(a={"enum": [*map(str, range(1_000))]}),
     of(a={"enum": ["x" * 60 + f"{number:03}" for number in range(250)]}),
@@ -105,6 +114,7 @@ LOOSE = [
     {**of(), "$defs": {"A": {}}},
     {**of(), "definitions": []},
     chain(11),
+    arrays(10),
     of(a={"type": "array", "items": chain(9)}),
     of(**{f"p{number}": {"type": "null"} for number in range(5_001)}),
     of(a={"enum": [*range(600)]}, b={"enum": [*range(401)]}),

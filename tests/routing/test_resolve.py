@@ -259,11 +259,20 @@ def test_names_that_vendors_list_lead_to_the_one_that_lists_them() -> None:
 
 def test_a_name_that_two_list_must_name_its_provider() -> None:
     one = router()
-    one.learn({"both": ["small"]})
+    one.learn({"both": ["new"], "alpha": ["new"]})
     with pytest.raises(Refused, match=r"several providers list it \(alpha, both\)"):
-        one.resolve("small", "chat")
-    one.learn({"beta": ["claude-5"]})
+        one.resolve("new", "chat")
+    one.learn({"both": ["new"]})
+    assert one.resolve("new", "chat") == (Target("both", "chat", "new"),)
+
+
+def test_what_is_declared_leads_there_whatever_vendors_list() -> None:
+    one = router()
+    one.learn({"both": ["small", "claude-5", "shared"]})
+    assert one.resolve("small", "chat") == (Target("alpha", "chat", "small"),)
     assert one.resolve("claude-5", "chat") == (Target("beta", "messages", "claude-5"),)
+    with pytest.raises(Refused, match=r"several providers list it \(alpha, beta\)"):
+        one.resolve("shared", "chat")
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ import pytest
 from rotator.contracts import Context
 from rotator.errors import UpstreamFailed
 from rotator.exchange.translate import Pair, Task, Translation
+from rotator.exchange.translated import Conversion
 from rotator.neutral.codec import Built, Codec, Ids
 from rotator.neutral.error import ErrorKind, NeutralError, error_of
 from rotator.neutral.losses import Ledger
@@ -106,7 +107,7 @@ def asked(client: str, upstream: str, more: Json | None, stream: bool = False) -
 
 def answered(trip: Trip, body: Json) -> dict[str, Any]:
     """A whole answer as the client reads it."""
-    told: dict[str, Any] = loads_exact(dumps(trip.translation.response(_with_tools(body, trip.built), None)))
+    told: dict[str, Any] = loads_exact(dumps(trip.translation.response(_with_tools(body, trip.built))))
     return told
 
 
@@ -132,23 +133,23 @@ class Heard:
 
 def streamed(trip: Trip, chunks: Iterable[bytes]) -> Heard:
     """Read an upstream's bytes as the engine does, however they are cut, and write the client's."""
-    translation, cutter, out = trip.translation, FrameCutter(), bytearray()
-    translation.begin()
-    signals = translation.signals
+    conversion, cutter = Conversion(trip.translation), FrameCutter()
+    out: list[bytes] = []
+    signals = conversion.signals
     try:
         for block in _blocks(cutter, chunks):
             for frame in frames(block):
-                out += translation.shown(translation.frame(frame))
+                conversion.show(conversion.frame(frame), out)
                 if signals.ended or signals.error is not None:
                     break
         if not signals.ended and signals.error is None:
-            out += translation.shown(translation.ending())
+            conversion.show(conversion.ending(), out)
         error = signals.error or (None if signals.ended else TRUNCATED)
     except UpstreamFailed as failed:
         error = failed.error
     if error is not None:
-        out += translation.fail(error)
-    return Heard(bytes(out), error)
+        out.append(conversion.fail(error))
+    return Heard(b"".join(out), error)
 
 
 def _blocks(cutter: FrameCutter, chunks: Iterable[bytes]) -> Iterable[bytes]:

@@ -18,6 +18,7 @@ import openai
 from openai.lib.streaming.chat import ChatCompletionStreamState
 from openai.types.chat import ChatCompletionChunk
 
+from rotator.errors import UpstreamFailed
 from rotator.neutral.codec import Ids
 from rotator.neutral.events import Event
 from rotator.neutral.losses import Ledger
@@ -48,7 +49,13 @@ def codes(ledger: Ledger) -> set[str]:
 def written(events: Iterable[Event], request: Request = REQUEST, ledger: Ledger | None = None) -> bytes:
     """The bytes of a stream."""
     writer = module("writer").ChatWriter(request, IDS, ledger or Ledger())
-    return b"".join(map(writer.write, events))
+    out = b""
+    try:
+        for event in events:
+            out += writer.write(event)
+    except UpstreamFailed as failed:  # as the engine ends it
+        out += writer.fail(failed.error)
+    return out
 
 
 def chunks(stream: bytes) -> list[Any]:

@@ -8,6 +8,7 @@ from typing import Any
 import anthropic
 import httpx2
 
+from rotator.errors import UpstreamFailed
 from rotator.neutral.codec import Ids
 from rotator.neutral.events import End, Event, Finished, Start
 from rotator.neutral.losses import Ledger
@@ -28,9 +29,15 @@ CALL = ToolCall("call_1", "lookup")
 
 
 def write(*events: Event, ledger: Ledger | None = None) -> bytes:
-    """The stream of these events."""
+    """The stream of these events; where nothing can be told it ends with the error, as the engine ends it."""
     one = writer.MessagesWriter(REQUEST, IDS, ledger or Ledger())
-    return b"".join(one.write(event) for event in events)
+    out = b""
+    try:
+        for event in events:
+            out += one.write(event)
+    except UpstreamFailed as failed:
+        out += one.fail(failed.error)
+    return out
 
 
 def lost(ledger: Ledger) -> list[str]:
