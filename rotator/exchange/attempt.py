@@ -330,7 +330,8 @@ class Attempt:
         """The vendor's headers that may pass, none that holds a secret; its content type if it is the right one."""
         told = reply.header("content-type")
         kind = told if told.lower().startswith(expected) and told.isprintable() else expected
-        if "charset" in kind and "utf-8" not in kind.lower() and not (self._chain is self._translation is None):
+        ours = self._chain is not None or self._translation is not None
+        if ours and "charset" in kind and "utf-8" not in kind.lower():
             kind = expected  # the text is our own
         pairs = [("content-type", kind), *self.plan.reply_pass.pick(reply.headers)]
         holds = self.redactor.holds
