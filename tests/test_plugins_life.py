@@ -189,7 +189,7 @@ def test_the_examples_of_the_page_load(tmp_path: Path) -> None:
     put(root / "adapters" / "counting.py", observer)
     world = make_world({"ACME_API_KEY": "a-key", "ACME_API_KEY_2": "b-key"}, tmp_path, plugins=(root,))
     mine = [plugin for plugin in world.loaded.plugins if plugin.origin == "user"]
-    assert len(mine) == 8 and {plugin.state for plugin in mine} == {"ok"}, mine
+    assert len(mine) == 9 and {plugin.state for plugin in mine} == {"ok"}, mine
     providers = world.loaded.registry.providers
     assert len(world.credentials["acme"]) == 2 and tuple(providers["acme"].listed) == ("small", "large")
     [key, _] = world.credentials["acme"]

@@ -216,7 +216,7 @@ def test_a_reference_is_spelt_again_only_where_its_target_moved(reference: str, 
 
 
 def test_a_reference_by_name_stays() -> None:
-    schema = of(a={"$id": "T0", "type": "object"}, b={"$ref": "T0"}, c={"$ref": "T1"})
-    assert tool_schema(schema) == (
-        of(a={"$id": "T0", "type": "object"}, b={"$ref": "T0"}, c={}), ('$ref "T1" points nowhere',),
-    )  # fmt: skip
+    named: dict[str, Any] = {"a": {"$id": "T0", "type": "object"}, "b": {"$ref": "T0"}}
+    named |= {"c": {"anyOf": [{"$anchor": "x"}]}, "d": {"$ref": "#x"}}
+    schema = of(**named, e={"$ref": "T1"})
+    assert tool_schema(schema) == (of(**named, e={}), ('$ref "T1" points nowhere',))
