@@ -45,8 +45,10 @@ class _Call:
     @property
     def complete(self) -> bool:
         """Whether the arguments so far are a whole JSON object; nobody can tell of free text."""
-        text = "".join(self.pieces).strip()
-        if self.custom or not (text.startswith("{") and text.endswith("}")):
+        if self.custom or not (self.pieces and self.pieces[-1].rstrip().endswith("}")):
+            return False  # most looks at a call that goes on end here
+        text = "".join(self.pieces)
+        if not text.lstrip().startswith("{"):
             return False
         try:
             loads(text.encode("utf-8", "surrogatepass"))

@@ -146,6 +146,7 @@ class Premises:
             self.timeouts.stream_stall_seconds,
             self.retry.commit == "first_byte",
             provider.handling.ends_without_finish,
+            self.limits.response_body_bytes,
         )
 
 

@@ -55,6 +55,9 @@ class Conversion:
         self._reader_name, self._writer_name = f"read {pair.upstream_name}", f"write {pair.client_name}"
         try:
             self._reader = pair.upstream.reader(task.ledger)
+        except (Exception, SystemExit) as error:
+            raise TransformFailed(self._reader_name, "event", error) from error
+        try:
             self._writer = pair.client.writer(task.request, task.ids, task.ledger)
         except (Exception, SystemExit) as error:
             raise TransformFailed(self._writer_name, "event", error) from error
@@ -177,20 +180,26 @@ class Conversion:
             self.signals.usage = estimated(self._body_bytes, self.signals.outputs)
         return self.signals.usage
 
+    def complete(self, out: list[bytes]) -> None:
+        """The end of a stream whose vendor never tells a finish: it just ended (``ends_without_finish``).
+
+        What the reader and the adapters held back may be all of the answer; one that shows nothing gets no end.
+        """
+        events = self.ending(complete=True)
+        self.show([event for event in events if type(event) is not Finished and type(event) is not End], out)
+        self.rest(out)
+        if self.signals.visible:
+            self.show([*(event for event in events if type(event) is Finished), End()], out)
+
     def trailer(self) -> bytes:
-        """What a stream lacks whose vendor never tells a finish: it just ended (``ends_without_finish``)."""
-        out: list[bytes] = []
-        if not self.signals.ended:
-            self.show(self.ending(complete=True), out)
-        if not self.signals.ended:
-            self.show((End(),), out)
-        return b"".join(out)
+        """An answer that is complete has its end: whatever ends the body is seen in its last frames."""
+        return b""
 
 
 class TranslatedStream(Stream):
     """A stream whose frames are read, translated and written anew; everything else is as on the raw lane."""
 
-    __slots__ = ("_chain", "_conversion", "_upstream")
+    __slots__ = ("_bytes", "_chain", "_conversion", "_upstream")
 
     def __init__(
         self,
@@ -202,6 +211,7 @@ class TranslatedStream(Stream):
     ) -> None:
         """``wire``: the wire stages, if any, and the upstream's meter, which tells them where the end is."""
         super().__init__(reply, conversion, bounds, redact)
+        self._bytes = 0
         self._conversion = conversion
         self._chain: Chain | None = wire[0] if wire is not None else None
         self._upstream: Meter | None = wire[1] if wire is not None else None
@@ -212,6 +222,11 @@ class TranslatedStream(Stream):
     def _read(self, block: bytes) -> bytes:
         conversion, signals = self._conversion, self._conversion.signals
         shown: list[bytes] = []
+        self._bytes += len(block)
+        if self._bytes > self._bounds.whole_bytes:
+            limit = f"{self._bounds.whole_bytes} bytes (limits.response_body_bytes)"
+            message = f"upstream: the stream is longer than {limit}"
+            raise UpstreamFailed(error_of(ErrorKind.BAD_GATEWAY, message, code="too_large"), "sent")
         try:
             for events in self._events(block):
                 conversion.show(events, shown)
@@ -274,6 +289,16 @@ class TranslatedStream(Stream):
         shown = [tail]
         try:
             self._conversion.show(self._conversion.ending(), shown)
+            if self._bounds.ends_without_finish and not (signals.ended or self._cut_off):
+                self._just_ended(shown)
         except UpstreamFailed as error:
             self._cause = error
         return b"".join(shown)
+
+    def _just_ended(self, shown: list[bytes]) -> None:
+        """The end of the body is the end of the answer."""
+        for events in self._last_frames():
+            self._conversion.show(events, shown)
+        self._conversion.complete(shown)
+        if self.tap is not None and self._conversion.signals.ended:
+            self.tap.act("trailer")

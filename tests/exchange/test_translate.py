@@ -419,3 +419,19 @@ async def test_a_spare_target_serves_when_the_first_vendor_is_down(house: House)
     await lead(house, world, "chat", f"claudish:messages/{model}", f"{SPARES['chat']}:chat/text")
     answer = await house.call("chat", "any")
     assert (answer.status, answer.headers["x-rotator-lane"]) == (200, "raw")
+
+
+@CROSS
+async def test_a_stream_without_end_is_ended(house: House, client: str, vendor: str) -> None:
+    """Codecs keep of an answer what they must know of it, so that all of it has a limit."""
+    await house.furnish(config={"limits": {"response_body_bytes": 2_048}})
+    frames = STREAMS["text"][vendor]
+    many = [*frames[:-3], *frames[2:3] * 100, *frames[-3:]]
+    gate = Gate()
+    gate.release(4)
+    model = house.play(Raw(200, SSE, many, gate))
+    async with house.asking(client, crossing(client, model, stream=True)) as reply:
+        seen = await reply.content.readuntil(b"w0 ")
+        gate.open()
+        answer = Answer(reply.status, reply.headers, seen + await reply.read())
+    assert "longer than 2048 bytes" in last_error(client, answer)["message"]

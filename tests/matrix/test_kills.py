@@ -21,7 +21,7 @@ from tests.matrix.kills import (
     kills,
     script_cut,
 )
-from tests.matrix.stage import EACH_CELL, Cell, Stage, together
+from tests.matrix.stage import CELLS, EACH_CELL, Cell, Stage, together
 from tests.matrix.streams import FIRST, HIDDEN, whole_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -54,7 +54,7 @@ async def test_killed_after_the_first_output(stage: Stage, cell: Cell, way: str,
             )
 
 
-@EACH_CELL
+@pytest.mark.parametrize("cell", [cell for cell in CELLS if not cell.heard_elsewhere], ids=str)
 @pytest.mark.parametrize("way", [way for way in WAYS if way != "error"])
 async def test_killed_at_once_behind_a_burst(stage: Stage, cell: Cell, way: str) -> None:
     cases = list(kills(cell.vendor, way))

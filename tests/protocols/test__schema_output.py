@@ -255,6 +255,11 @@ def test_schemas_deeper_than_any_vendor_takes_end_in_scalars() -> None:
     assert changes == (ANY,)
 
 
+def test_a_wide_schema_is_not_a_deep_one() -> None:
+    schema = of(**{f"p{number}": {"type": "array", "items": {"type": "string"}} for number in range(200)})
+    assert output_schema(schema) == (schema, ())
+
+
 def test_definitions_that_multiply_are_not_multiplied() -> None:
     def two(name: str) -> dict[str, Any]:
         return of(**{key: {"allOf": [{"$ref": f"#/$defs/{name}"}, of(q={"type": "null"})]} for key in ("x", "y")})
