@@ -273,13 +273,15 @@ class Attempt:
         reply.close()
         self._told_response(reply, body)
         parsed, meter = self._metered(reply, body)
+        usage = meter.signals.usage
         if self._chain is not None:
             parsed = self._chain.response(parsed)
         if self._translation is not None:
             parsed = self._translation.response(parsed)
+            usage = self._translation.estimate or usage  # the client and the log hear the same
         if self._chain is not None or self._translation is not None:
             body = written(parsed, "response", self._chain.names if self._chain is not None else "")
-        self._settle(Outcome("ok", usage=meter.signals.usage))
+        self._settle(Outcome("ok", usage=usage))
         return Answer(200, self._headers(reply, "application/json"), body)
 
     def _metered(self, reply: Reply, body: bytes) -> tuple[Any, Meter]:

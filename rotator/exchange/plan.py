@@ -107,7 +107,8 @@ class Plan:
         if request is None:
             query, body = "", splice_model(call.body, self.target.model)
         else:
-            query, body = request.query, written(request.body, "request", self.wiring.names if self.wiring else "")
+            by = ", ".join(filter(None, (one.names for one in (self.pair, self.wiring) if one is not None)))
+            query, body = request.query, written(request.body, "request", by)
             headers.update(request.headers)
         headers.update(self.provider.authorise(credential))
         return Outgoing("POST", self._url(streaming, query), headers, body, streaming, self.proxy)

@@ -35,7 +35,7 @@ from rotator.neutral.parts import Part, Reasoning, Refusal, Text, ToolCall
 from rotator.neutral.request import Request
 from rotator.neutral.response import Response
 from rotator.neutral.restore import restored
-from rotator.neutral.usage import CHARACTERS_PER_TOKEN, estimated
+from rotator.neutral.usage import CHARACTERS_PER_TOKEN, Usage, estimated
 
 #: What an adapter may give for an event; how a stream ends is not its to say.
 _EVENTS: Final = frozenset(Event.__args__) - {End, Failed}
@@ -56,6 +56,11 @@ class Pair:
     upstream_name: str
     adapters: Sequence[Adapter]
     skipping: Skipping | None
+
+    @property
+    def names(self) -> str:
+        """The adapters in words, for what cannot be laid at one's door; "" where all is the codecs' own."""
+        return ", ".join(f"adapter {one.name}" for one in self.adapters)
 
 
 class Task(NamedTuple):
@@ -78,6 +83,8 @@ class Translation:
         self.pair = pair
         self.task = task
         self.built = Built({})
+        #: Of a whole answer whose vendor does not say.
+        self.estimate: Usage | None = None
         self._watch = unwatched if task.watcher is None else task.watcher.wrapped
         self._opened = opened_adapters(pair.adapters, ctx, pair.skipping)
         # Counting tokens asks with the same body; its answer is none of the conversation's.
@@ -102,7 +109,8 @@ class Translation:
         if self.built.names:
             response = restored(response, self.built.names)
         if response.usage is None:
-            response = replace(response, usage=estimated(task.body_bytes, _tokens(response)))
+            self.estimate = estimated(task.body_bytes, _tokens(response))
+            response = replace(response, usage=self.estimate)
         for stage in self._stages("response", "on_response", self._back):
             response = self.run(stage, response)
         write = self._stage(

@@ -76,6 +76,18 @@ class Odd(NeutralAdapter):
             raise LookupError("on purpose")
         return {"no": "event"} if direction == self.options.get("lies") else value
 ''',
+    "adapters/endless.py": '''
+from dataclasses import replace
+
+from rotator.api import NeutralAdapter, Sampling
+
+
+class Endless(NeutralAdapter):
+    """Wishes for a temperature that JSON has no word for."""
+
+    def on_request(self, request):
+        return replace(request, sampling=Sampling(temperature=float("inf")))
+''',
     "adapters/spoil.py": '''
 from rotator.api import WireAdapter
 
@@ -266,3 +278,10 @@ async def test_a_codecs_mistake_is_nobodys_fault(
     assert (answer.status, answer.headers["x-should-retry"]) == (500, "false")
     assert f"build {other} failed on the request (LookupError: a mistake of ours" in answer.error["message"]
     assert staged.reasons(other, "text") == [[]]
+
+
+async def test_a_number_that_is_none_is_laid_at_the_adapters_door(staged: House) -> None:
+    await furnish(staged, "endless")
+    answer = await crossed(staged, "messages", staged.play(Play("text")))
+    assert (answer.status, answer.headers["x-should-retry"]) == (500, "false")
+    assert answer.error["message"].startswith("adapter endless failed on the request (ValueError")
