@@ -57,28 +57,30 @@ class CallIds:
         self._occurrences: dict[str, int] = {}
         self._last: dict[str, str] = {}  # id -> wire id of its last call
         self._round: dict[str, list[str]] = {}  # id -> wire ids of its calls in this round
-        self._open: dict[str, str] = {}  # wire id -> id, of the calls of this round that have no result
+        self._open: dict[str, tuple[str, str]] = {}  # wire id -> id and name, of this round's calls without a result
 
     def call(self, id: str, place: tuple[int, int], name: str, arguments: str) -> str:
         """The wire id of a call.  ``place``: its turn and part; together with the rest it makes up for an id of ""."""
         self._follow(place[0])
         wire = self._free(id, 0) if id else self._free(_made_of(place, name, arguments), 1)
         self._used.add(wire)
-        self._open[wire] = id
+        self._open[wire] = (id, name)
         self._last[id] = wire
         self._round.setdefault(id, []).append(wire)
         return wire
 
-    def result(self, id: str) -> str | None:
+    def result(self, id: str, name: str = "") -> str | None:
         """The wire id of the call that a result belongs to; None for an orphan.
 
-        A result without an id belongs to the first open call without one, or else to the first open call. A second
-        result for a call gets its id again.
+        A result without an id belongs to the first open call of its ``name`` without one (P-58), else to the first open
+        call without one, or else to the first open call. A second result for a call gets its id again.
         """
         if id:
             wire = next((one for one in self._round.get(id, ()) if one in self._open), self._last.get(id))
         else:
-            wire = next((one for one, own in self._open.items() if not own), next(iter(self._open), None))
+            nameless = [(one, its) for one, (own, its) in self._open.items() if not own]
+            of_name = next((one for one, its in nameless if its == name), nameless[0][0] if nameless else None)
+            wire = of_name or next(iter(self._open), None)
         if wire is not None:
             self._open.pop(wire, None)
         return wire

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import unquote
 
 from rotator.api import dumps
 
@@ -243,3 +244,51 @@ def _values(left: dict[str, Any]) -> dict[str, Any] | None:
     if left.pop("nullable", None) is True and None not in values:
         name, values = "enum", [*values, None]
     return {"enum": values} if name == "enum" else {"const": values[0]}
+
+
+def fits_output(schema: Mapping[str, Any]) -> bool:
+    """Whether the dialect can say of a schema what it allows: no open maps, nothing that contains itself.
+
+    Where it cannot, an answer made to fit would lack what the client asked for.  Source: protocols.md 6.4.2.
+    """
+    return not _narrowed(schema, schema, (), set())
+
+
+def _narrowed(node: Any, root: Mapping[str, Any], inside: tuple[str, ...], fine: set[str]) -> bool:
+    """``inside``: the references that lead here; ``fine``: those that were looked at."""
+    if not isinstance(node, dict):
+        return node is True
+    reference = node.get("$ref")
+    if isinstance(reference, str):
+        if reference in inside:
+            return True
+        target = None if reference in fine else _pointed(root, reference)
+        fine.add(reference)
+        return target is not None and _narrowed(target, root, (*inside, reference), fine)
+    properties, more = node.get("properties"), node.get("additionalProperties")
+    if isinstance(more, dict) or node.get("patternProperties") or not node.keys() - _WORDS_ONLY:
+        return True
+    if node.get("type") == "object" and not properties and not node.keys() & _UNIONS:
+        return more is not False
+    below = list(properties.values()) if isinstance(properties, dict) else []
+    for name in _UNIONS:
+        below += node[name] if isinstance(node.get(name), list) else []
+    if "items" in node:
+        below.append(node["items"])
+    return any(_narrowed(one, root, inside, fine) for one in below)
+
+
+def _pointed(root: Mapping[str, Any], reference: str) -> Any:
+    """What a local reference points to; None for any other."""
+    if not reference.startswith("#"):
+        return None
+    place: Any = root
+    for step in reference.removeprefix("#").split("/")[1:]:
+        name = unquote(step).replace("~1", "/").replace("~0", "~")
+        place = place.get(name) if isinstance(place, dict) else None
+    return place
+
+
+_UNIONS: Final = frozenset(("anyOf", "oneOf", "allOf"))
+#: Words that say nothing of a value.
+_WORDS_ONLY: Final = frozenset(("description", "title", "default", "examples", "$comment"))

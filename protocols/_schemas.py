@@ -11,7 +11,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from rotator.api import dumps
 
-from ._schema_output import output_dialect
+from ._schema_output import fits_output, output_dialect
 from ._schema_repair import lower_types, repaired_tool
 from ._schema_strict import fits_strict
 
@@ -47,6 +47,7 @@ class _Memory(Generic[T]):
 _tools: _Memory[_Changed] = _Memory(repaired_tool)
 _outputs: _Memory[_Changed] = _Memory(output_dialect)
 _strict: _Memory[bool] = _Memory(fits_strict)
+_whole: _Memory[bool] = _Memory(fits_output)
 
 
 def tool_schema(schema: Mapping[str, Any] | None) -> _Changed:
@@ -77,3 +78,8 @@ def is_strict(schema: Mapping[str, Any] | None) -> bool:
 def lowered(schema: Mapping[str, Any]) -> Mapping[str, Any]:
     """A schema with its types in lower case; Gemini spells them in upper case (P40).  The same object if none is."""
     return lower_types(schema)
+
+
+def is_output(schema: Mapping[str, Any]) -> bool:
+    """Whether Anthropic's structured output can allow all that a schema allows."""
+    return _whole.of(schema)

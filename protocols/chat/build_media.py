@@ -6,7 +6,6 @@ that Chat has, or refused: content is never left out.
 
 from __future__ import annotations
 
-import binascii
 from base64 import b64decode
 from collections.abc import Mapping
 from typing import Any, Final
@@ -133,7 +132,7 @@ def _text(words: str) -> Wire:
 def _decoded(part: Media) -> str:
     try:
         return b64decode(part.source.value).decode()
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # no base64, no UTF-8, or no ASCII
         refuse(part.at, "is no base64 of UTF-8 text")
 
 

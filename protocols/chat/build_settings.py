@@ -174,7 +174,7 @@ def _refuse_impossible(request: Request) -> None:
     if state.previous_id is not None:
         refuse(("previous_response_id",), "is known to its own vendor only")
     if state.conversation is not None:
-        refuse(("conversation",), "is known to its own vendor only")
+        refuse(request.places.get("conversation", ("conversation",)), "is known to its own vendor only")
     if state.background:
         refuse(("background",), "Chat Completions has no answers in the background")
     for modality in request.output.modalities or ():

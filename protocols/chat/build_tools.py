@@ -20,6 +20,8 @@ from .parse_tools import LEGACY_POLICY, LEGACY_TOOLS, WEB_SEARCH
 from .spelling import put_mark, put_rest
 
 STEP: Final = "chat.build.tools"
+#: Different tools of one name; more are a mistake, and comparing them takes time.
+SAME_NAME_LIMIT: Final = 20
 
 #: Characters of a tool's name.  Source: protocols.md 6.4, row "Chat, Resp".
 NAME_LIMIT: Final = 64
@@ -115,7 +117,7 @@ class _Offered(NamedTuple):
 def _offered(request: Request, names: ToolNames, ledger: Ledger) -> list[_Offered]:
     """Functions and custom tools: equal ones once, others of one name under names of their own."""
     offered: list[_Offered] = []
-    told: set[str] = set()
+    told: dict[str, list[Tool]] = {}  # by the wire name, the different tools that wanted it
     taken = {names.wire(tool.name, tool.namespace) for tool in request.tools if not tool.by_vendor}
     for tool in request.tools:
         if tool.kind == "builtin":
@@ -125,12 +127,15 @@ def _offered(request: Request, names: ToolNames, ledger: Ledger) -> list[_Offere
             continue
         name = names.wire(tool.name, tool.namespace)
         again = name in told
-        told.add(name)
+        same = told.setdefault(name, [])
         if again:
             ledger.lose("tool.duplicate", tool.at, tool.name)
-            if any(_plain(one.tool) == _plain(tool) for one in offered):
+            if _plain(tool) in same:
                 continue
+            if len(same) >= SAME_NAME_LIMIT:
+                refuse(tool.at, f"more than {SAME_NAME_LIMIT} different tools are called {tool.name}")
             name = _free(name, taken)
+        same.append(_plain(tool))
         if name != tool.name:
             ledger.note(STEP, "tool.renamed", tool.at)
         offered.append(_Offered(tool, name, _told(tool, name, ledger), again))
@@ -213,7 +218,7 @@ def _choice(policy: ToolPolicy, tools: Iterable[Tool], wire: Callable[[str], str
 
 
 def _chosen(name: str, kind: str, wire: Callable[[str], str]) -> Wire:
-    return {"type": name} if kind == "hosted" else {"type": kind, kind: {"name": wire(name)}}
+    return {"type": name} if kind in ("hosted", "builtin") else {"type": kind, kind: {"name": wire(name)}}
 
 
 def _legacy_choice(policy: ToolPolicy) -> Any:

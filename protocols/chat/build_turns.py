@@ -261,7 +261,7 @@ class History:
     def _result(self, part: ToolResult) -> None:
         self._lose_beside(part)
         wire = self._content.wire(part.parts)
-        id = self._ids.result(part.call_id)
+        id = self._ids.result(part.call_id, part.name)
         step = self._steps.get(id) if id is not None else None
         if id is None or step is None:
             self._ledger.lose("result.orphan", part.at)

@@ -45,7 +45,8 @@ class _Call:
     @property
     def complete(self) -> bool:
         """Whether the arguments so far are a whole JSON object; nobody can tell of free text."""
-        if self.custom or not (self.pieces and self.pieces[-1].rstrip().endswith("}")):
+        last = next((piece for piece in reversed(self.pieces) if piece.strip()), "")
+        if self.custom or not last.rstrip().endswith("}"):
             return False  # most looks at a call that goes on end here
         text = "".join(self.pieces)
         if not text.lstrip().startswith("{"):
@@ -204,4 +205,4 @@ def _another(call: _Call, index: int | None, name: str, text: str) -> bool:
         return False
     if index is None and name != call.name:
         return True
-    return (call.closed or call.complete) and (bool(text) or name != call.name)
+    return (call.closed or call.complete) and (bool(text.strip()) or name != call.name)

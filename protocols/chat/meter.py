@@ -10,7 +10,6 @@ from rotator.api import (
     Frame,
     NeutralError,
     Signals,
-    Usage,
     bad_event,
     dumps,
     estimated,
@@ -21,6 +20,7 @@ from rotator.api import (
 
 from .._shared import count, no_answer, parse_or_none
 from .errors import error_object, neutral
+from .usage import read_usage
 
 DONE: Final = b"data: [DONE]\n\n"
 
@@ -29,29 +29,6 @@ _NOTABLE: Final = re.compile(rb'"(?:e(?=rror")|u(?=sage":(?!null))|f(?=inish_rea
 
 #: Members of a delta (or message) that a person or an agent would notice.  Source: engine.md 7.6.
 SHOWN: Final = ("content", "refusal", "reasoning_content", "reasoning", "reasoning_details", "audio", "images")
-
-
-def usage_of(usage: Any) -> Usage | None:
-    """Chat usage as disjoint buckets.
-
-    ``prompt_tokens`` includes cached and written ones; DeepSeek tells cache reads at the top level; where the total
-    is prompt + completion + reasoning (xAI), reasoning stands outside ``completion_tokens``.  Source: protocols.md 3.4.
-    """
-    if not isinstance(usage, dict):
-        return None
-    prompt, completion = count(usage, "prompt_tokens"), count(usage, "completion_tokens")
-    of_input, of_output = usage.get("prompt_tokens_details"), usage.get("completion_tokens_details")
-    read = count(of_input, "cached_tokens") or count(usage, "prompt_cache_hit_tokens")
-    written = count(of_input, "cache_write_tokens")
-    reasoning = count(of_output, "reasoning_tokens")
-    outside = reasoning > 0 and count(usage, "total_tokens") == prompt + completion + reasoning
-    return Usage(
-        input_fresh=max(0, prompt - read - written),
-        cache_read=read,
-        cache_write=written,
-        output_text=completion if outside else max(0, completion - reasoning),
-        output_reasoning=reasoning,
-    )
 
 
 def shows(part: Any) -> bool:
@@ -149,7 +126,7 @@ class ChatMeter:
             signals.finish = None  # one of several answers goes on
 
     def _usage(self, usage: Any) -> None:
-        found = usage_of(usage)
+        found = read_usage(usage)
         if found is not None:
             self.signals.usage = found  # replaces, never adds: compatible servers send running totals
             self._counted = True

@@ -222,7 +222,7 @@ class _Message:
     def choice(self, candidate: Candidate) -> dict[str, Any]:
         for part in candidate.parts:
             if not self._own:
-                self._ledger.lose_rest(part.rest, ())
+                self._ledger.set_aside(part.rest, "chat.write.part")
             self._add(part)
         finish = candidate.finish
         words = self._content or self._refusal or self._reasoning
@@ -240,7 +240,7 @@ class _Message:
         if self._own:
             put_rest(choice, candidate.rest)
         else:
-            self._ledger.lose_rest(candidate.rest, ())
+            self._ledger.set_aside(candidate.rest, "chat.write.candidate")
         return choice
 
     def _message(self) -> dict[str, Any]:

@@ -218,7 +218,7 @@ class ChatWriter:
         choice.part = part
         choice.state = part.state if isinstance(part, Text | Reasoning | ToolCall | Media) else None
         if not self._own:
-            self._ledger.lose_rest(part.rest, ())
+            self._ledger.set_aside(part.rest, "chat.write.part")
         if isinstance(part, Text):
             choice.offset = choice.length
         elif isinstance(part, Reasoning):

@@ -6,7 +6,6 @@ What came from another protocol is brought into the few forms that are taken, or
 from __future__ import annotations
 
 import base64
-import binascii
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
@@ -70,9 +69,9 @@ def document_source(part: Media) -> dict[str, Any]:
         found, data = inline(value, part.media_type, part.at)
         if found == PDF:
             return {"type": "base64", "media_type": PDF, "data": data}
-        text = _decoded_text(data, part.at) if found == PLAIN else ""
-    if _plain_type(found) != PLAIN:
-        refuse(part.at, f"a document must be a PDF or plain text, not {found or 'unknown'}")
+        text = _decoded_text(data, part.at) if found.startswith("text/") else ""
+    if not _plain_type(found).startswith("text/"):
+        refuse(part.at, f"a document must be a PDF or text, not {found or 'unknown'}")
     return {"type": "text", "media_type": PLAIN, "data": text}
 
 
@@ -113,7 +112,7 @@ def _plain_type(media_type: str) -> str:
 def _sniffed(data: str) -> str:
     try:
         head = base64.b64decode(data[:16])
-    except binascii.Error:
+    except ValueError:
         return ""
     if head[:4] == b"RIFF" and head[8:] == b"WEBP":
         return "image/webp"
@@ -123,5 +122,5 @@ def _sniffed(data: str) -> str:
 def _decoded_text(data: str, at: Path) -> str:
     try:
         return base64.b64decode(data).decode()
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # no base64, no UTF-8, or no ASCII
         refuse(at, "is no base64 of UTF-8 text")

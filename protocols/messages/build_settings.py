@@ -10,7 +10,7 @@ from typing import Any, Final
 from rotator.api import Format, Ledger, Request, dumps
 
 from .._reading import refuse
-from .._schemas import output_schema
+from .._schemas import is_output, output_schema
 from .dialect import MessagesDialect
 
 STEP = "messages.build.settings"
@@ -84,7 +84,7 @@ def answer_format(
     if form.kind == "json_object" or form.schema is None:
         ledger.lose("format.json_object", form.at)
         return None, JSON_ONLY
-    if dialect.structured_output == "instruction":
+    if dialect.structured_output == "instruction" or not is_output(form.schema):
         ledger.lose("format.schema", form.at)
         return None, JSON_OF_SCHEMA + dumps(form.schema).decode()
     if form.strict is False:

@@ -16,6 +16,8 @@ from .build_parts import cache_control
 from .vocabulary import NAME_LIMIT
 
 STEP = "messages.build.tools"
+#: Different tools of one name; more are a mistake, and comparing them takes time.
+SAME_NAME_LIMIT: Final = 20
 TYPES: Final = {"auto": "auto", "none": "none", "required": "any", "named": "tool"}
 #: The one argument of a function that stands for a free-form tool; ``rotator.neutral.restore`` takes it out again.
 INPUT: Final[dict[str, Any]] = {
@@ -73,7 +75,8 @@ def foreign_tools(request: Request, names: ToolNames, ledger: Ledger) -> Toolbox
     policy = request.policy
     declared = _declared(request, names, ledger)
     _check(policy, request, declared)
-    offered = [one for one in declared if policy.mode != "allowed" or one.tool.name in policy.names]
+    allowed = frozenset(policy.names)
+    offered = [one for one in declared if policy.mode != "allowed" or one.tool.name in allowed]
     if declared and not offered:  # all that is allowed runs elsewhere
         offered, policy = declared, replace(policy, mode="none")
     if len(offered) < len(declared):
@@ -104,7 +107,8 @@ class _Declared(NamedTuple):
 def _declared(request: Request, names: ToolNames, ledger: Ledger) -> list[_Declared]:
     """The functions and free-form tools: equal ones once, others of one name under another one."""
     found: list[_Declared] = []
-    taken: set[str] = set()
+    told: dict[str, list[Tool]] = {}  # by the wire name, the different tools that wanted it
+    numbers: dict[str, int] = {}
     reserved = {names.wire(tool.name, tool.namespace) for tool in request.tools}
     for tool in request.tools:
         if tool.kind == "builtin":
@@ -113,17 +117,23 @@ def _declared(request: Request, names: ToolNames, ledger: Ledger) -> list[_Decla
             ledger.lose("tool.hosted", tool.at, tool.name)
             continue
         wire = names.wire(tool.name, tool.namespace)
-        if wire not in taken:
-            taken.add(wire)
+        plain = tool if tool.cache is None else replace(tool, cache=None)
+        if wire not in told:
+            told[wire] = [plain]
             found.append(_Declared(tool, wire))
             continue
         ledger.lose("tool.duplicate", tool.at, tool.name)
-        if all(replace(one.tool, cache=None) != replace(tool, cache=None) for one in found):
-            number = 2
-            while (other := f"{wire[: NAME_LIMIT - 4]}_{number}") in reserved:
-                number += 1
-            reserved.add(other)
-            found.append(_Declared(tool, other, True))
+        if plain in told[wire]:
+            continue
+        if len(told[wire]) >= SAME_NAME_LIMIT:
+            refuse(tool.at, f"more than {SAME_NAME_LIMIT} different tools are called {tool.name}")
+        told[wire].append(plain)
+        number = numbers.get(wire, 2)
+        while (other := f"{wire[: NAME_LIMIT - 4]}_{number}") in reserved:
+            number += 1
+        numbers[wire] = number + 1
+        reserved.add(other)
+        found.append(_Declared(tool, other, True))
     return found
 
 

@@ -220,7 +220,7 @@ class _Conversation:
 
     def _result(self, part: ToolResult) -> None:
         """A result goes to the message behind its call's, wherever it came (P-52, P-76)."""
-        id_ = self._ids.result(part.call_id)
+        id_ = self._ids.result(part.call_id, part.name)
         if id_ is None:
             self._orphan(part)
             return

@@ -18,8 +18,9 @@ from rotator.api import (
     write_frame,
 )
 
-from .._shared import count, no_answer, parse_or_none
+from .._shared import no_answer, parse_or_none
 from .errors import error_object, neutral
+from .usage import read_usage
 
 DELTA: Final = b"event: content_block_delta\n"
 STOP: Final = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
@@ -28,21 +29,6 @@ STOP: Final = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 PARSED: Final = frozenset(
     "message_start message_delta message_stop content_block_start content_block_delta content_block_stop error".split()
 )
-
-
-def usage_of(usage: Any) -> Usage | None:
-    """Messages usage as disjoint buckets: ``input_tokens`` excludes both cache counts.  Source: protocols.md 3.4."""
-    if not isinstance(usage, dict):
-        return None
-    output = count(usage, "output_tokens")
-    thinking = min(output, count(usage.get("output_tokens_details"), "thinking_tokens"))
-    return Usage(
-        input_fresh=count(usage, "input_tokens"),
-        cache_read=count(usage, "cache_read_input_tokens"),
-        cache_write=count(usage, "cache_creation_input_tokens"),
-        output_text=output - thinking,
-        output_reasoning=thinking,
-    )
 
 
 def shows(block: Any) -> bool:
@@ -122,7 +108,7 @@ class MessagesMeter:
         """Counts are cumulative; null and absent ones keep what was known.  Source: protocols.md 4.5."""
         if isinstance(usage, dict):
             self._usage.update({name: value for name, value in usage.items() if value is not None})
-            self.signals.usage = usage_of(self._usage)
+            self.signals.usage = read_usage(self._usage)
 
     def whole(self, body: Any) -> None:
         signals = self.signals

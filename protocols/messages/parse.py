@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 
 from rotator.api import (
     CacheWish,
+    Continuation,
     Format,
     Ledger,
     Meta,
@@ -36,10 +37,11 @@ ROLES: Final[dict[str, Literal["user", "assistant", "system"]]] = {
 }
 #: What most requests say nothing of.
 NO_WISH, NO_SAMPLING, NO_CACHE, NO_META = ReasoningWish(), Sampling(), CacheWish(), Meta()
+NO_CONTINUATION: Final = Continuation()
 
 
 #: Settings that Messages calls otherwise.
-PLACES: Final[dict[str, Path]] = {"stop": ("stop_sequences",)}
+PLACES: Final[dict[str, Path]] = {"stop": ("stop_sequences",), "conversation": ("thread",)}
 
 
 def parse(body: Mapping[str, Any], model: str, stream: bool, ledger: Ledger) -> Request:
@@ -57,6 +59,10 @@ def parse(body: Mapping[str, Any], model: str, stream: bool, ledger: Ledger) -> 
     cache = NO_CACHE if mark is None else CacheWish(auto=mark)
     sampling = _sampling(fields)
     rest = fields.rest()
+    thread = rest.get("thread")
+    continues = NO_CONTINUATION
+    if isinstance(thread, dict) and thread.get("type") == "continue":
+        continues = Continuation(conversation=str(thread.get("id", "")))
     if config or metadata:
         rest = {**rest, **config, **metadata}
     return Request(
@@ -69,7 +75,8 @@ def parse(body: Mapping[str, Any], model: str, stream: bool, ledger: Ledger) -> 
         output,
         sampling,
         cache,
-        meta=meta,
+        continues,
+        meta,
         stream=stream,
         usage_in_stream=stream,
         places=PLACES,

@@ -105,7 +105,7 @@ class MessagesReader:
 
     def end(self, terminal: bool = False, complete: bool = False) -> Sequence[Event]:
         """A missing ``message_stop`` is made good once the stop reason is known, as the meter's trailer does."""
-        known = not self._over and (complete or read_finish(self._stop, self._called) is not None)
+        known = self._started and not self._over and (complete or read_finish(self._stop, self._called) is not None)
         return self._finished() if known else ()
 
     # ---------------------------------------------------------------- the message

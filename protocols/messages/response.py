@@ -176,7 +176,7 @@ def build_response(response: Response, request: Request, ids: Ids, ledger: Ledge
     if content.seen.dropped and not content.blocks:
         raise UpstreamFailed(EMPTY, "answered")
     rest = written_envelope(response.rest, own, ledger)
-    ledger.lose_rest(candidate.rest, ())
+    ledger.set_aside(candidate.rest, "messages.write.candidate")
     message = message_head(response.id if own else "", ids, rest)
     finish = candidate.finish or inferred(content.seen.called, "messages.response.finish", ledger)
     stop = write_finish(finish, own, content.seen, ledger)
@@ -190,7 +190,7 @@ def written_rest(rest: Mapping[str, Any], own: bool, ledger: Ledger) -> Mapping[
     """What may be written of a part's rest: all of our own protocol's, else nothing."""
     if own:
         return rest
-    ledger.lose_rest(rest, ())
+    ledger.set_aside(rest, "messages.write.part")
     return {}
 
 

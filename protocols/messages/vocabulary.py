@@ -38,13 +38,13 @@ IMAGE_TYPES: Final = frozenset(("image/jpeg", "image/png", "image/gif", "image/w
 #: Blocks of the vendor's own tools beside ``*_tool_result``; the API never shows a ``fallback`` to the model.
 #: Source: protocols.md 2.7 "Server tool blocks in history"; anthropic types, BetaFallbackBlockParam.
 HOSTED_BLOCKS: Final = frozenset(
-    ("server_tool_use", "mcp_tool_use", "mcp_tool_listing", "container_upload", "fallback")
+    ("server_tool_use", "mcp_tool_use", "mcp_tool_listing", "fallback")
 )
 #: How the types of tools begin that the vendor runs; others that it defined are run by the client, or are mistakes.
 #: Source: protocols.md 2.7.
 HOSTED_TOOLS: Final = ("web_search_", "web_fetch_", "code_execution_", "tool_search_tool_", "mcp_", "advisor_")
 #: Blocks that point to what the vendor keeps, or that only it can open (protocols.md 2.6, "context_management").
-REFERENCES: Final = frozenset(("compaction", "tool_reference"))
+REFERENCES: Final = frozenset(("compaction", "tool_reference", "container_upload"))
 
 #: Calls' ids; the length is unknown, that of Responses is safe.  Source: protocols.md 6.3, row "Anth".
 ID_RULE: Final = IdRule(re.compile(r"[a-zA-Z0-9_-]+"), 64, "toolu_")

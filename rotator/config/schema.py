@@ -151,7 +151,7 @@ class Limits:
     """How much is taken in; what is larger is refused."""
 
     request_body_bytes: int = setting(64 * MIB, minimum=KIB, doc="A client's body.")
-    response_body_bytes: int = setting(64 * MIB, minimum=KIB, doc="A whole answer, decoded; also a translated stream.")
+    response_body_bytes: int = setting(64 * MIB, minimum=KIB, doc="A whole answer, decoded.")
     error_body_bytes: int = setting(64 * KIB, minimum=KIB, doc="A provider's error body; the rest is not read.")
     event_bytes: int = setting(32 * MIB, minimum=KIB, doc="One event of a stream.")
     hold_back_bytes: int = setting(MIB, minimum=KIB, doc="Of a stream that is held back until output begins.")

@@ -53,7 +53,7 @@ class Bounds:
     stall_seconds: float | None = None
     commit_at_first_byte: bool = False
     ends_without_finish: bool = False
-    #: Of a translated stream: codecs keep of it what they need to know.
+    #: Of a translated stream beside its words: codecs keep of calls and states what they need to know.
     whole_bytes: int = 64 * 1024 * 1024
 
 

@@ -40,6 +40,8 @@ from rotator.wire.transport import Reply
 
 #: Events that are output.
 _PIECES: Final = frozenset((TextDelta, ReasoningDelta, ArgumentsDelta, RefusalDelta, MediaDelta, OpaqueDelta))
+#: Events of which nobody keeps anything.
+_WORDS: Final = frozenset((TextDelta, ReasoningDelta))
 #: Of blocks that wait for their turn, and of inputs that are told whole: more than any model writes.
 HELD_CHARACTERS: Final = 32 * 1024 * 1024
 
@@ -222,11 +224,6 @@ class TranslatedStream(Stream):
     def _read(self, block: bytes) -> bytes:
         conversion, signals = self._conversion, self._conversion.signals
         shown: list[bytes] = []
-        self._bytes += len(block)
-        if self._bytes > self._bounds.whole_bytes:
-            limit = f"{self._bounds.whole_bytes} bytes (limits.response_body_bytes)"
-            message = f"upstream: the stream is longer than {limit}"
-            raise UpstreamFailed(error_of(ErrorKind.BAD_GATEWAY, message, code="too_large"), "sent")
         try:
             for events in self._events(block):
                 conversion.show(events, shown)
@@ -236,10 +233,21 @@ class TranslatedStream(Stream):
             self._cause = error  # what came before it is still the client's
         return b"".join(shown)
 
+    def _count(self, size: int) -> None:
+        """Codecs keep of calls, states and unknown things what they must know; words they only pass on."""
+        self._bytes += size
+        if self._bytes > self._bounds.whole_bytes:
+            limit = f"{self._bounds.whole_bytes} bytes (limits.response_body_bytes)"
+            message = f"upstream: the stream holds more beside its words than {limit}"
+            raise UpstreamFailed(error_of(ErrorKind.BAD_GATEWAY, message, code="too_large"), "sent")
+
     def _events(self, block: bytes) -> Iterable[Sequence[Event]]:
         if self._chain is None or self._upstream is None:
             for frame in frames(block):
-                yield self._conversion.frame(frame)
+                events = self._conversion.frame(frame)
+                if len(events) != 1 or type(events[0]) not in _WORDS:
+                    self._count(len(frame.data))
+                yield events
             return
         for piece, _, _ in pieces(block):
             yield from self._staged(piece, self._chain, self._upstream)
@@ -262,6 +270,7 @@ class TranslatedStream(Stream):
                 continue
             shaped = chain.event(JsonFrame(found.event, data)) if isinstance(data, dict) else []
             yield from self._last_frames() if ending else ()
+            self._count(len(found.data))
             for frame in shaped:
                 yield conversion.read(frame.event, frame.data)
 

@@ -422,16 +422,20 @@ async def test_a_spare_target_serves_when_the_first_vendor_is_down(house: House)
 
 
 @CROSS
-async def test_a_stream_without_end_is_ended(house: House, client: str, vendor: str) -> None:
-    """Codecs keep of an answer what they must know of it, so that all of it has a limit."""
-    await house.furnish(config={"limits": {"response_body_bytes": 2_048}})
-    frames = STREAMS["text"][vendor]
-    many = [*frames[:-3], *frames[2:3] * 100, *frames[-3:]]
+async def test_what_codecs_keep_of_a_stream_has_a_limit(house: House, client: str, vendor: str) -> None:
+    await house.furnish(config={"limits": {"response_body_bytes": 4_096}})
+    frames = STREAMS["arguments"][vendor]
+    first = next(place for place, frame in enumerate(frames) if b"w1 " in frame)
+    many = [*frames[: first + 1], *frames[first : first + 1] * 100]
     gate = Gate()
-    gate.release(4)
-    model = house.play(Raw(200, SSE, many, gate))
-    async with house.asking(client, crossing(client, model, stream=True)) as reply:
+    gate.release(first + 1)
+    body = crossing(client, house.play(Raw(200, SSE, many, gate)), stream=True)
+    async with asyncio.timeout(PATIENCE_SECONDS), house.asking(client, body) as reply:
         seen = await reply.content.readuntil(b"w0 ")
         gate.open()
         answer = Answer(reply.status, reply.headers, seen + await reply.read())
-    assert "longer than 2048 bytes" in last_error(client, answer)["message"]
+    assert "more beside its words than 4096 bytes" in last_error(client, answer)["message"]
+    words = STREAMS["text"][vendor]
+    long = [*words[:-3], *words[2:3] * 200, *words[-3:]]
+    passed = await crossed(house, client, house.play(Raw(200, SSE, long)), stream=True)
+    assert passed.body.endswith(FRAMES[client][-1])

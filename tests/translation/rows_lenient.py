@@ -140,9 +140,7 @@ LENIENT: tuple[Row, ...] = (
             Case({"system": [text("One.")]}, says(system("One."), HI)),
             Case(says(user(text("Hi"))), {}),
             Case(says(HI, system("In French now.")), says(HI, system("In French now."))),
-            Case(
-                says(user(text("Hi"), {"type": "container_upload", "file_id": "f"})), {}, ("part.foreign|part.hosted",)
-            ),
+            Refused(says(user(text("Hi"), {"type": "container_upload", "file_id": "f"})), "messages[0].content[1]"),
             *(
                 Later("cache breakpoints", Case(client, wire, ("cache.breakpoint",)))
                 for client, wire in (

@@ -148,7 +148,6 @@ DROPPED: dict[str, tuple[Part, str]] = {
     "a document": (Media("document", Source("base64", "AAAA"), "application/pdf"), "answer.media"),
     "an image of a vendor": (Media("image", Source("file_id", "file_1")), "answer.media"),
     "a sound behind a URL": (Media("audio", Source("url", PAGE)), "answer.media"),
-    "members that only the upstream knows": (Text("Hi", rest={"phase": "x"}), "field.foreign"),
 }
 
 
@@ -257,8 +256,10 @@ def test_an_envelope_for_another_protocols_answer() -> None:
             "completion_tokens_details": {"reasoning_tokens": 5},
         },
     }
-    assert ledger.losses == [Loss("field.foreign", "x"), Loss("usage.folded", "", "input_tool")]
-    assert notes == [Note("chat.write.envelope", "set_aside", "container")]
+    assert ledger.losses == [Loss("usage.folded", "", "input_tool")]
+    assert notes == [
+        Note("chat.write.envelope", "set_aside", "container"), Note("chat.write.candidate", "set_aside", "x")
+    ]
 
 
 def test_a_tier_without_a_name() -> None:

@@ -251,7 +251,7 @@ LOST: dict[str, tuple[list[Any], list[Any], set[str]]] = {
     "members that only the upstream knows": (
         [*block(1, Text("", rest={"phase": "x"}), TextDelta(0, "Hi"))],
         [{"content": "Hi"}, "stop"],
-        {"field.foreign"},
+        set(),
     ),
 }
 

@@ -141,7 +141,7 @@ USER_BLOCKS: dict[str, tuple[dict[str, Any], Any]] = {
     "search-result": (SEARCH_RESULT, opaque(SEARCH_RESULT, words="A find\nhttps://src.example\nOne.\nTwo.")),
     "container-upload": (
         {"type": "container_upload", "file_id": "f"},
-        opaque({"type": "container_upload", "file_id": "f"}, "hosted"),
+        opaque({"type": "container_upload", "file_id": "f"}, "reference"),
     ),
     "unknown": ({"type": "hologram", "x": 1}, opaque({"type": "hologram", "x": 1})),
 }

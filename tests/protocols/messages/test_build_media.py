@@ -114,7 +114,6 @@ REFUSED: dict[str, tuple[Media, str]] = {
     "image-gs": (image("url", "gs://bucket/cat.png"), "http or https"),
     "no-data-url": (image("url", "data:image/png"), "data URL"),
     "zip": (document("base64", PDF, "application/zip"), "application/zip"),
-    "markdown": (document("text", "# A", "text/markdown"), "text/markdown"),
     "document-unknown": (document("base64", "AAAA"), "unknown"),
     "document-file": (document("file_id", "file-1"), "file id"),
     "document-url-of-words": (document("url", "https://d.example/a.docx", "application/msword"), "application/msword"),

@@ -245,7 +245,7 @@ FOREIGN: dict[str, tuple[list[Event], list[Any], list[str]]] = {
     "members of another protocol": (
         [BlockStart(0, Text("", rest={"x": 1})), TextDelta(0, "a"), BlockEnd(0)],
         [EMPTY_TEXT, text("a"), "stop"],
-        ["field.foreign"],
+        [],
     ),
     "another candidate": (
         [
