@@ -226,11 +226,16 @@ BAD_FIELDS: dict[str, tuple[dict[str, Any], int, str]] = {
 }
 
 
+def posted(house: House) -> int:
+    """How often a vendor was asked to generate."""
+    return sum(seen.method == "POST" for seen in house.vendor.requests)
+
+
 @BOTH
 @pytest.mark.parametrize("case", BAD_FIELDS)
 async def test_a_field_that_cannot_be_used_is_named(house: House, protocol: str, case: str) -> None:
     body, status, names = BAD_FIELDS[case]
-    before = len(house.vendor.requests)
+    before = posted(house)
     answer = await house.ask(protocol, {"messages": [], **body})
     assert answer.status == status and names in answer.error["message"]
     if protocol == "chat":
@@ -241,7 +246,7 @@ async def test_a_field_that_cannot_be_used_is_named(house: House, protocol: str,
         assert answer.error["type"] == ("not_found_error" if status == 404 else "invalid_request_error")
     if status == 404:
         assert answer.headers["x-should-retry"] == "false"
-    assert len(house.vendor.requests) == before
+    assert posted(house) == before  # vendors may be asked for their lists, nothing else
     assert "x-rotator-attempts" not in answer.headers
 
 
