@@ -34,7 +34,7 @@ class MessagesCodec:
     def with_dialect(self, options: Mapping[str, Any]) -> MessagesCodec:
         found = parse(MessagesDialect, options, At(""))
         assert isinstance(found, MessagesDialect)
-        return MessagesCodec(found)
+        return type(self)(found)
 
     def parse(self, body: Mapping[str, Any], model: str, stream: bool, ledger: Ledger) -> Request:
         return parse_request(body, model, stream, ledger)
@@ -62,11 +62,6 @@ class MessagesCounting(MessagesCodec):
         **LOSSES,
         "count.estimated": "The upstream cannot count tokens: four bytes of the request count as one.",
     }
-
-    def with_dialect(self, options: Mapping[str, Any]) -> MessagesCounting:
-        found = parse(MessagesDialect, options, At(""))
-        assert isinstance(found, MessagesDialect)
-        return MessagesCounting(found)
 
     def build(self, request: Request, ledger: Ledger) -> Built:
         built = super().build(request, ledger)

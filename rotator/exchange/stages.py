@@ -129,6 +129,16 @@ class Skipping(NamedTuple):
             log.warning("provider %s, on_error: skip: %s", self.provider, failed)
 
 
+def stages_of(
+    make: Callable[[str, Direction, Callable[[Any], Any]], Stage],
+    direction: Direction,
+    method: str,
+    opened: Sequence[tuple[str, Any]],
+) -> list[Stage]:
+    """The steps of the adapters that have a method of their own, in this order."""
+    return [make(name, direction, getattr(one, method)) for name, one in opened if implements(type(one), method)]
+
+
 def opened_adapters(
     adapters: Iterable[Adapter], ctx: Context, skipping: Skipping | None
 ) -> list[tuple[str, Any]]:
@@ -185,11 +195,7 @@ class Chain:
         return self._watch(Stage(name, "wire", direction, call))
 
     def _stages(self, direction: Direction, method: str, opened: Sequence[tuple[str, Any]]) -> list[Stage]:
-        return [
-            self._stage(name, direction, getattr(one, method))
-            for name, one in opened
-            if implements(type(one), method)
-        ]
+        return stages_of(self._stage, direction, method, opened)
 
     def request(self, body: dict[str, Any], streaming: bool) -> WireRequest:
         """The request as it goes to the upstream; ``body`` is the attempt's own and names the upstream's model."""

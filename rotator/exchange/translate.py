@@ -25,6 +25,7 @@ from rotator.exchange.stages import (
     implements,
     last_of,
     opened_adapters,
+    stages_of,
     unwatched,
     wrong,
 )
@@ -140,11 +141,7 @@ class Translation:
         return self._watch(Stage(name, "neutral", direction, call))
 
     def _stages(self, direction: Direction, method: str, opened: Sequence[tuple[str, Any]]) -> list[Stage]:
-        return [
-            self._stage(name, direction, getattr(one, method))
-            for name, one in opened
-            if implements(type(one), method)
-        ]
+        return stages_of(self._stage, direction, method, opened)
 
     def run(self, stage: Stage, value: Any) -> Any:
         """An adapter's result, or what went in where failing ones are skipped: neutral data is immutable."""
