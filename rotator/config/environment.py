@@ -28,6 +28,8 @@ _PLACEHOLDERS: Final = frozenset(
 _YOURS: Final = re.compile(r"(?:sk)?(?:enter|insert|put|add|set)?your[a-z]{0,20}(?:key|token|secret|password|here)")
 _SEQUENCES: Final = ("01234567890123456789", "abcdefghijklmnopqrstuvwxyz")
 _SHORTEST_KEY: Final = 8
+#: Of a family; shorter ones are one edit away from too much else (``CUSTOM_CA_``).
+_LONG_PREFIX: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ def gather(environ: Mapping[str, str], env_file: EnvFile | None, problems: list[
             ignored.append(name)
             warnings.extend(_near_miss(name, origin, known))
         elif known.claims(name):
-            problems.append(Problem(origin, name, unknown("name", name, known.names)))
+            problems.append(Problem(origin, name, known.nearest(name)))
         else:
             warnings.extend(_near_miss(name, origin, known))
     warnings.extend(_twice(env_file, kept))
@@ -117,7 +119,10 @@ class _Known:
         registered = names()
         self._settings = variables()
         self.names = (*self._settings, *(one.form for one in registered if not one.is_family))
-        self._families = tuple(one.prefix for one in registered if one.is_family and one.prefix != f"{CLIENT_KEY}_")
+        families = [one for one in registered if one.is_family and one.prefix != f"{CLIENT_KEY}_"]
+        self._families = tuple(one.prefix for one in families)
+        #: A family's name without a member's (``ROTATION_MODE``), where it is none of its own, and its form.
+        self._stems = {one.prefix[:-1]: one.form for one in families if one.prefix[:-1] not in self.names}
 
     def has(self, name: str) -> bool:
         if name in self.names or name.startswith(self._families):
@@ -128,7 +133,11 @@ class _Known:
 
     def claims(self, name: str) -> bool:
         """Whether a name that means nothing can only have been meant for us."""
-        return name.startswith(("ROTATOR_", *self._settings))
+        return name.startswith(("ROTATOR_", *self._settings)) or name in self._stems
+
+    def nearest(self, name: str) -> str:
+        """The reason why a claimed name is a problem."""
+        return unknown("name", name, (*self.names, *self._stems.values()))
 
     def meant(self, name: str) -> str | None:
         """The name that was probably meant: one edit away, or with its unit (STREAM_TTFB_TIMEOUT lacks it)."""
@@ -136,6 +145,10 @@ class _Known:
         for valid in self.names:
             if one_edit_apart(upper, valid):
                 return valid
+        for head in (upper[: place + 1] for place, letter in enumerate(upper) if letter == "_"):
+            for prefix in self._families:
+                if len(prefix) >= _LONG_PREFIX and one_edit_apart(head, prefix):
+                    return f"{prefix}{upper.removeprefix(head)}"
         shortened = "_" in name and len(name) > 7
         return next((valid for valid in self._settings if shortened and valid.startswith(f"{upper}_")), None)
 

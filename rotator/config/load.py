@@ -12,15 +12,16 @@ from typing import Any, Final, cast
 
 from rotator.config.environment import client_keys
 from rotator.config.layers import COMMAND_LINE, Layers, collect
-from rotator.config.reader import At, entries, parse, read
+from rotator.config.reader import At, entries, parse, placed, read
+from rotator.config.rotation import Rotation
 from rotator.config.secrets import masked
 from rotator.config.sections import sections
 from rotator.config.settings import Flags, Origin, Route, Settings
 from rotator.config.suggest import unknown
 from rotator.errors import ConfigError, Problem
 
-#: Top-level keys that are no section: their content is names, not settings.
-_LISTS: Final = ("providers", "routes", "plugins")
+#: Top-level keys that are no section: their content is names, or has others of its kind laid over it.
+_LISTS: Final = ("providers", "rotation", "routes", "plugins")
 _PLUGINS: Final = "ROTATOR_PLUGINS"
 _ALIAS: Final = "MODEL_ROUTE_"
 #: ``provider/model`` or ``provider:profile/model``; design.md 6, model names.
@@ -44,6 +45,7 @@ def load(flags: Flags, *, environ: Mapping[str, str] | None = None, cwd: Path | 
     settings = Settings(
         sections=MappingProxyType(held),
         providers=_providers(layers, origins, problems),
+        rotation=_rotation(layers, origins, problems),
         routes=_routes(layers, origins, problems),
         plugins=_plugins(layers, origins, problems),
         state_dir=_state(layers, origins),
@@ -96,7 +98,28 @@ def _providers(
             found[name] = cast(Mapping[str, Any], parse(Mapping[str, Any], facts, layers.in_file(key)))
         except ConfigError as error:
             problems.extend(error.problems)
+            continue
+        if "rotation" in found[name]:
+            _check_rotation(found[name]["rotation"], layers.in_file(f"{key}.rotation"), problems)
     return MappingProxyType(found)
+
+
+def _check_rotation(said: object, at: At, problems: list[Problem]) -> None:
+    """Every part is good by itself, before parts are laid over each other."""
+    found: list[Problem] = []
+    read(Rotation, said, at, found)
+    problems.extend(map(placed, found))
+
+
+def _rotation(layers: Layers, origins: dict[str, Origin], problems: list[Problem]) -> Mapping[str, Any]:
+    said = layers.data.get("rotation")
+    _check_rotation(said, layers.in_file("rotation"), problems)
+    origins["rotation"] = Origin("default")
+    if not isinstance(said, Mapping):
+        return MappingProxyType({})
+    for key in said:
+        origins[f"rotation.{key}"] = layers.file_origin(f"rotation.{key}")
+    return MappingProxyType(dict(said))
 
 
 def _routes(layers: Layers, origins: dict[str, Origin], problems: list[Problem]) -> tuple[Route, ...]:

@@ -132,8 +132,18 @@ class Entry:
     default: object
 
 
-def entries(cls: type[Any]) -> dict[str, Entry]:
+#: By class: resolving annotations takes a while.
+_entries: Final[dict[type[Any], Mapping[str, Entry]]] = {}
+
+
+def entries(cls: type[Any]) -> Mapping[str, Entry]:
     """The fields of a dataclass by their key in files."""
+    if cls not in _entries:
+        _entries[cls] = types.MappingProxyType(_read_fields(cls))
+    return _entries[cls]
+
+
+def _read_fields(cls: type[Any]) -> dict[str, Entry]:
     hints = get_type_hints(cls)
     found = {}
     for field in dataclasses.fields(cls):
@@ -169,8 +179,16 @@ def parse(hint: object, data: object, at: At, rule: Rule = PLAIN) -> object:
     if kind is tuple:
         return _items(hint, data, at, rule)
     if kind is Mapping or kind is dict:
-        return _table(hint, data, at)
+        return _table(hint, data, at, rule)
     return _scalar(hint, data, at, rule)
+
+
+def placed(problem: Problem) -> Problem:
+    """A problem that a class's own check found (``at: expected ...``), with the key it names moved to its place."""
+    key, colon, reason = problem.reason.partition(": ")
+    if not colon or " " in key:
+        return problem
+    return Problem(problem.where, f"{problem.key}.{key}" if problem.key else key, reason)
 
 
 def describe(hint: object, rule: Rule = PLAIN) -> str:
@@ -186,7 +204,7 @@ def describe(hint: object, rule: Rule = PLAIN) -> str:
         return "a list"
     if kind is Mapping or kind is dict or dataclasses.is_dataclass(hint):
         return "a mapping"
-    return f"{_NOUNS[hint]}{_range(rule)}"
+    return f"{_NOUNS[hint]}{_range(rule)}" if hint in (int, float) else _NOUNS[hint]
 
 
 def found(data: object) -> str:
@@ -293,7 +311,8 @@ def _items(hint: object, data: object, at: At, rule: Rule) -> object:
     return tuple(values)
 
 
-def _table(hint: object, data: object, at: At) -> object:
+def _table(hint: object, data: object, at: At, rule: Rule) -> object:
+    """A rule's range is that of the values."""
     if data is None:
         data = {}
     if not isinstance(data, Mapping):
@@ -302,7 +321,7 @@ def _table(hint: object, data: object, at: At) -> object:
     problems: list[Problem] = []
     for key, value in data.items():
         try:
-            values[str(key)] = parse(get_args(hint)[1], value, at.child(str(key)))
+            values[str(key)] = parse(get_args(hint)[1], value, at.child(str(key)), rule)
         except ConfigError as error:
             problems.extend(error.problems)
     if problems:
@@ -362,10 +381,15 @@ def _path(data: object, at: At) -> Path | None:
 
 def _range(rule: Rule) -> str:
     if rule.minimum is not None and rule.maximum is not None:
-        return f" from {rule.minimum} to {rule.maximum}"
+        return f" from {_short(rule.minimum)} to {_short(rule.maximum)}"
     if rule.minimum is not None:
-        return f" of at least {rule.minimum}"
-    return "" if rule.maximum is None else f" of at most {rule.maximum}"
+        return f" of at least {_short(rule.minimum)}"
+    return "" if rule.maximum is None else f" of at most {_short(rule.maximum)}"
+
+
+def _short(number: float) -> float:
+    """Without ``.0``."""
+    return int(number) if float(number).is_integer() else number
 
 
 _SCALARS: Final[dict[object, Callable[[object, At], object]]] = {

@@ -55,14 +55,15 @@ class Route:
 class Settings:
     """The whole configuration. Parts of the program get their section, never this.
 
-    ``providers`` is what the file says about each, raw: it is read against the declarations. ``routes`` are in the
-    order in which they count. ``state_dir`` may not exist. ``ignored`` and ``warnings`` are for the banner, as are
-    ``sources``, strongest first. ``watched`` are the files that a change of configuration would stand in; they may
-    not exist.
+    ``providers`` is what the file says about each, raw: it is read against the declarations. ``rotation`` is what it
+    says for all of them, raw too, for theirs is laid over it. ``routes`` are in the order in which they count.
+    ``state_dir`` may not exist. ``ignored`` and ``warnings`` are for the banner, as are ``sources``, strongest first.
+    ``watched`` are the files that a change of configuration would stand in; they may not exist.
     """
 
     sections: Mapping[type, object]
     providers: Mapping[str, Mapping[str, Any]]
+    rotation: Mapping[str, Any]
     routes: tuple[Route, ...]
     plugins: tuple[Path, ...]
     state_dir: Path

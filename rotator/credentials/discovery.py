@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
+from types import MappingProxyType
 from typing import Final
 
 from rotator.config.environment import Variable
@@ -20,6 +21,8 @@ from rotator.errors import Problem
 from rotator.neutral.secret import Secret
 
 DEFAULT_PRIORITY: Final = 10
+#: Labels stand in headers, of which there is room for a few kB.
+LABEL_CHARACTERS: Final = 100
 #: What documentation writes where a key belongs.
 _PLACEHOLDERS: Final = ("...", "sk-...", "your-api-key", "your_api_key", "<your-api-key>", "changeme")
 _BASE: Final = re.compile(r"([A-Z0-9_]+)_API_BASE")
@@ -98,10 +101,16 @@ def unused(found: ProviderVariables, providers: Mapping[str, Provider]) -> tuple
     return tuple(warnings)
 
 
-def credentials_of(provider: Provider, found: ProviderVariables, problems: list[Problem]) -> tuple[Credential, ...]:
+def credentials_of(
+    provider: Provider,
+    found: ProviderVariables,
+    problems: list[Problem],
+    tiers: Mapping[str, int] = MappingProxyType({}),
+) -> tuple[Credential, ...]:
     """A provider's credentials in the order of their numbers; the same secret twice is one under its first name.
 
-    Facts from the environment win over those of the declaration.  A keyless provider has one credential, ``#0``.
+    Facts from the environment win over those of the declaration; ``tiers`` are priorities by tier, for keys that state
+    none.  A keyless provider has one credential, ``#0``.
     """
     one = token(provider.name)
     credentials: list[Credential] = []
@@ -114,6 +123,8 @@ def credentials_of(provider: Provider, found: ProviderVariables, problems: list[
             continue
         seen.add(key.held.value)
         facts = _facts(provider, key.number, found.facts.get((one, key.number), {}), problems)
+        if facts.priority is None and facts.tier is not None:
+            facts = replace(facts, priority=tiers.get(facts.tier))
         credentials.append(_credential(provider.name, key.number, key.held.value, facts))
     numbers = {key.number for key in found.keys.get(one, ())}
     for (fact_token, number), stated in found.facts.items():
@@ -170,6 +181,9 @@ def _labelled(provider: str, credentials: list[Credential], problems: list[Probl
             problems.append(Problem("credentials", provider, f"two keys are labelled {credential.label!r}"))
         if not credential.label.isprintable() or not credential.label.isascii() or "," in credential.label:
             reason = f"label {credential.label!r}: expected printable ASCII without commas"
+            problems.append(Problem("credentials", provider, reason))
+        if len(credential.label) > LABEL_CHARACTERS:
+            reason = f"label {credential.label[:20]!r}...: expected at most {LABEL_CHARACTERS} characters"
             problems.append(Problem("credentials", provider, reason))
         taken.add(credential.label)
     return tuple(credentials)

@@ -116,6 +116,26 @@ def test_a_family_of_another_part(own_sections: None) -> None:
     assert list(environment.variables) == ["KITCHEN_HEAT_HALL"] and not problems
 
 
+def test_a_family_s_name_without_a_member(own_sections: None) -> None:
+    variable("KITCHEN_HEAT_<ROOM>", "How warm a room is.")
+    assert gathered({"KITCHEN_HEAT": "3"}) == (
+        Environment({}, (), ()),
+        ["environment: KITCHEN_HEAT: unknown name (did you mean KITCHEN_HEAT_<ROOM>?)"],
+    )
+    variable("KITCHEN_HEAT", "How warm all rooms are.")
+    environment, problems = gathered({"KITCHEN_HEAT": "3"})
+    assert list(environment.variables) == ["KITCHEN_HEAT"] and not problems
+
+
+@pytest.mark.parametrize("name", ["KITCHN_HEAT_BACK_ROOM", "KITCHEN_HAET_BACK_ROOM", "kitchen_heat_back_room"])
+def test_near_misses_of_a_family(own_sections: None, name: str) -> None:
+    variable("KITCHEN_HEAT_<ROOM>", "How warm a room is.")
+    variable("HALL_HEAT_<ROOM>", "A short one, which much else is near to.")
+    environment, problems = gathered({name: "3", "HAL_HEAT_X": "3", "KITCHEN_SINK": "4"})
+    assert environment.warnings == (f"environment: {name} is not read; did you mean KITCHEN_HEAT_BACK_ROOM?",)
+    assert (environment.variables, problems) == ({}, [])
+
+
 # --- client keys
 
 GOOD = "q7-plain-words-here"

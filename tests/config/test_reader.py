@@ -215,5 +215,18 @@ def test_the_range_may_be_open() -> None:
     assert str(problems[0]) == "r.yaml: size: expected a whole number of at most 3, found 4"
 
 
+def test_the_range_of_a_mapping_is_that_of_its_values() -> None:
+    @dataclass(frozen=True, slots=True)
+    class Shop:
+        prices: Mapping[str, float] = setting({}, minimum=0.5, maximum=1e6)
+
+    problems: list[Problem] = []
+    assert read(Shop, {"prices": {"a": 1, "b": 0, "c": 1e7}}, At("s.yaml"), problems) is None
+    assert [str(problem) for problem in problems] == [
+        "s.yaml: prices.b: expected a number from 0.5 to 1000000, found 0",
+        "s.yaml: prices.c: expected a number from 0.5 to 1000000, found 10000000.0",
+    ]
+
+
 def test_anything_is_described() -> None:
     assert describe(Any) == "anything"

@@ -19,7 +19,7 @@ Configure = Callable[..., Settings]
 def every_section() -> None:
     """The table holds what is registered; so all that registers anything is imported."""
     for path in sorted((ROOT / "rotator").rglob("*.py")):
-        if re.search(r"^(@section|variable)\(", path.read_text(encoding="utf-8"), re.MULTILINE):
+        if re.search(r"^ *(@section|variable)\(", path.read_text(encoding="utf-8"), re.MULTILINE):
             importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
 
 
