@@ -10,9 +10,9 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def contain(what: str) -> Iterator[None]:
+def contain(what: str, level: int = logging.ERROR) -> Iterator[None]:
     """Log whatever ``what`` raises and go on; cancellation is no failure and passes."""
     try:
         yield
     except Exception:
-        log.exception("%s failed and is skipped", what)
+        log.log(level, "%s failed and is skipped", what, exc_info=True)

@@ -1,4 +1,4 @@
-"""GET a JSON document from a vendor: the model lists."""
+"""GET a JSON document from a vendor: the model lists, and what is left of quotas."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def fetcher(transport: Transport, proxies: Mapping[str, Secret]) -> Fetch:
         try:
             return loads(body)
         except NotJson as error:
-            failure = error_of(ErrorKind.BAD_GATEWAY, "upstream: the list is not JSON", code="not_json")
+            failure = error_of(ErrorKind.BAD_GATEWAY, "upstream: the answer is not JSON", code="not_json")
             raise UpstreamFailed(failure, "sent") from error
 
     return fetch

@@ -62,17 +62,19 @@ def classify(error: NeutralError, headers: Mapping[str, str], now: float) -> Ver
             if pattern.search(error.message[:_TEXT_LIMIT]):
                 verdict, source = meant, "text"
                 break
-    wait = _stated(error, headers, now)
+    wait, told_in = _stated(error, headers, now)
     if verdict is _BALANCE and wait is not None and error.kind is ErrorKind.QUOTA_EXHAUSTED:
         verdict = Verdict("credential", "model", "quota")
-    return Verdict(verdict.blame, verdict.scope, verdict.reason, wait, source)
+    return Verdict(verdict.blame, verdict.scope, verdict.reason, wait, told_in or source)
 
 
-def _stated(error: NeutralError, headers: Mapping[str, str], now: float) -> float | None:
-    """When the vendor says that it may be asked again: headers, then body, then text; limits and overload only."""
+def _stated(error: NeutralError, headers: Mapping[str, str], now: float) -> tuple[float | None, str]:
+    """When the vendor says that it may be asked again, and where: headers, body, text; limits and overload only."""
     if error.kind not in (ErrorKind.RATE_LIMITED, ErrorKind.QUOTA_EXHAUSTED, ErrorKind.OVERLOADED):
-        return None
-    found = retry_after.from_headers(headers, now)
-    if found is None:
-        found = retry_after.from_body(error.envelope)
-    return found if found is not None else retry_after.from_text(error.message)
+        return None, ""
+    if (found := retry_after.from_headers(headers, now)) is not None:
+        return found, "header"
+    if (found := retry_after.from_body(error.envelope)) is not None:
+        return found, "body"
+    found = retry_after.from_text(error.message)
+    return found, "" if found is None else "text"

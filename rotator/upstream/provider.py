@@ -14,7 +14,8 @@ from types import MappingProxyType
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
-from rotator.config.reader import At, parse
+from rotator.config.reader import At, placed, read
+from rotator.config.rotation import Rotation
 from rotator.contracts import (
     AdapterUse,
     Credential,
@@ -22,6 +23,7 @@ from rotator.contracts import (
     HeaderPairs,
     KeyFacts,
     Profile,
+    ProtocolAdapter,
     Provider,
     Runtime,
     Verdict,
@@ -30,7 +32,10 @@ from rotator.contracts import (
 from rotator.errors import ConfigError, PluginError, Problem
 from rotator.neutral.error import NeutralError
 from rotator.neutral.secret import Secret
+from rotator.quota import QuotaFact
+from rotator.upstream import quota_headers
 from rotator.upstream.classify import classify
+from rotator.upstream.quota_poll import QuotaPage
 
 PROVIDER_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]*\Z")
 _VERSION: Final = re.compile(r"v\d[a-z0-9]*\Z")
@@ -79,6 +84,12 @@ def check_base(url: str) -> str:
     return url.rstrip("/")
 
 
+def _check_headers(headers: Mapping[str, str], key: str) -> None:
+    for name, value in headers.items():
+        if not _TOKEN.match(name) or not value.isprintable() or not value.isascii():
+            raise ValueError(f"{key}.{name}: not a valid header")
+
+
 @dataclass(frozen=True, slots=True)
 class ProfileDeclaration:
     """One more wire protocol under the same identity."""
@@ -110,14 +121,16 @@ class Declaration:
     metering: Literal["passive", "exact"] = "passive"
     ends_without_finish: bool = False
     on_error: Literal["fail", "skip"] = "fail"
+    rotation: Mapping[str, Any] = field(default_factory=dict)
+    quota: QuotaPage | None = None
 
     def __post_init__(self) -> None:
         if not PROVIDER_NAME.match(self.name):
             raise ValueError(f"name: {self.name!r} is no provider name (lower-case letters, digits, - _ .)")
         check_base(self.base_url)
-        for name, value in self.headers.items():
-            if not _TOKEN.match(name) or not value.isprintable() or not value.isascii():
-                raise ValueError(f"headers.{name}: not a valid header")
+        _check_headers(self.headers, "headers")
+        if self.quota is not None:
+            _check_headers(self.quota.headers, "quota.headers")
         if self.protocol in self.profiles:
             raise ValueError(f"profiles.{self.protocol}: the top-level protocol already is the profile of this name")
         if self.default_profile not in (None, self.protocol, *self.profiles):
@@ -146,14 +159,6 @@ def merged(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any
     return result
 
 
-def _placed(problem: Problem) -> Problem:
-    """A problem that the declaration's own checks found, with the key that they name moved to its place."""
-    key, colon, reason = problem.reason.partition(": ")
-    if not colon or " " in key:
-        return problem
-    return Problem(problem.where, f"{problem.key}.{key}" if problem.key else key, reason)
-
-
 class HttpProvider:
     """A provider that is described by a declaration; see ``rotator.contracts.Provider`` for each member.
 
@@ -161,6 +166,7 @@ class HttpProvider:
     """
 
     stand_in: bool = False
+    quota_every_seconds: float | None = None
     wall_clock: Callable[[], float] = staticmethod(time.time)
 
     def __init__(self, declaration: Mapping[str, Any], at: At | None = None) -> None:
@@ -169,13 +175,16 @@ class HttpProvider:
         self._declare(at or At(str(declaration.get("name", "provider"))))
 
     def _declare(self, at: At) -> None:
-        try:
-            found = parse(Declaration, self._raw, at)
-        except ConfigError as error:
-            raise ConfigError(_placed(problem) for problem in error.problems) from None
-        assert isinstance(found, Declaration)
+        problems: list[Problem] = []
+        found = read(Declaration, self._raw, at, problems)
+        rotation = self._raw.get("rotation")
+        if isinstance(rotation, Mapping):
+            read(Rotation, rotation, at.child("rotation"), problems)
+        if found is None or problems:
+            raise ConfigError(map(placed, problems))
         self.declaration = found
         self.handling = found.handling()
+        self.rotation = found.rotation
         self.wraps = type(self).finalise is not HttpProvider.finalise or type(self).unwrap is not HttpProvider.unwrap
         self.name = found.name
         self.listed: Sequence[str] = found.models
@@ -187,6 +196,7 @@ class HttpProvider:
         self.default_profile = found.default_profile or found.protocol
         self._auth = found.auth if isinstance(found.auth, AuthHeader) else _SCHEMES[found.auth]
         self.keyless = self._auth is None
+        self.quota_every_seconds = found.quota.every_seconds if found.quota else type(self).quota_every_seconds
         self._constant = tuple((name.lower(), value) for name, value in found.headers.items())
 
     def configured(self, overlay: Mapping[str, Any], at: str) -> Provider:
@@ -231,14 +241,33 @@ class HttpProvider:
     def classify(self, error: NeutralError, status: int, headers: Mapping[str, str]) -> Verdict:
         return classify(error, headers, self.wall_clock())
 
+    def quota_facts(self, headers: Mapping[str, str], now: float) -> Sequence[QuotaFact]:
+        return quota_headers.from_headers(headers, now)
+
+    async def quota(self, runtime: Runtime, credential: Credential) -> Sequence[QuotaFact]:
+        """What the page of the ``quota`` key says; nothing without that key."""
+        page = self.declaration.quota
+        if page is None:
+            return ()
+        profile, protocol = self._default(runtime)
+        path, _, query = page.path.partition("?")
+        own = tuple((name.lower(), value) for name, value in page.headers.items())
+        headers = (*protocol.default_headers, *own, *self.authorise(credential))
+        document = await runtime.fetch(self, self.address(profile, path, query), headers)
+        return page.facts(document, self.wall_clock())
+
     async def models(self, runtime: Runtime, credential: Credential) -> Sequence[str]:
+        profile, protocol = self._default(runtime)
+        url = self.address(profile, protocol.upstream_path("models", "", False), "")
+        headers = (*protocol.default_headers, *self.authorise(credential))
+        return protocol.read_models(await runtime.fetch(self, url, headers))
+
+    def _default(self, runtime: Runtime) -> tuple[Profile, ProtocolAdapter]:
         profile = self.profiles[self.default_profile]
         protocol = runtime.protocols.get(profile.protocol)
         if protocol is None:
             raise PluginError(self.name, f"no protocol named {profile.protocol!r}")
-        url = self.address(profile, protocol.upstream_path("models", "", False), "")
-        headers = (*protocol.default_headers, *self.authorise(credential))
-        return protocol.read_models(await runtime.fetch(self, url, headers))
+        return profile, protocol
 
     async def start(self, runtime: Runtime) -> None:
         """A declared provider has no background work."""

@@ -19,6 +19,7 @@ _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|us|µs|ns|d|h|m|s)")
 _LONG_UNITS: Final = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0}
 _UNIT_SECONDS: Final = {**_LONG_UNITS, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 _NUMBER: Final = re.compile(r"\d{1,12}(?:\.\d{1,12})?\Z")
+_LONGEST_TEXT: Final = 64
 _TEXT: Final = re.compile(
     r"\b(?:retry in|try again in|retry after|reset after|resets in)\s+"
     r"((?:\d+(?:\.\d+)?\s?(?:ms|d|h|m|s)[a-z]*\s?){1,4})",
@@ -51,6 +52,8 @@ def seconds_or_epoch(value: str, now: float) -> float | None:
 def duration(value: str) -> float | None:
     """A Go or protobuf duration: ``"6m0s"``, ``"373.8ms"``, ``"45.837906927s"``, ``"143h4m52.7s"``."""
     value = value.strip()
+    if len(value) > _LONGEST_TEXT:  # the search takes quadratic time: 6 s for a header line of digits
+        return None
     parts = _DURATION.findall(value)
     if not parts or "".join(number + unit for number, unit in parts) != value:
         return None

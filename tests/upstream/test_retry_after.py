@@ -331,3 +331,10 @@ def test_a_number_of_seconds_is_read_exactly(seconds: int) -> None:
     assert from_headers({"retry-after": str(seconds)}, NOW) == seconds
     assert from_text(f"retry in {seconds}s") == (seconds or None)
     assert duration(f"{seconds // 3600}h{seconds // 60 % 60}m{seconds % 60}s") == seconds
+
+
+def test_a_header_line_of_digits_is_read_at_once() -> None:
+    for text in ("1" * 16_000, "1.1" * 5_000, "1s" * 8_000):
+        started = time.perf_counter()
+        assert duration(text) is None
+        assert time.perf_counter() - started < 0.05
