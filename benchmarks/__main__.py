@@ -5,15 +5,16 @@ import signal
 import sys
 from types import FrameType
 
-from benchmarks import codecs, hostile, relay, soak, start, streams
+from benchmarks import codecs, hostile, relay, selection, soak, start, streams, week
 from benchmarks.processes import ROOT, BenchmarkError
 
-_NAMES = ("version", "ready", "codecs", "relay", "streams", "hostile")
+_NAMES = ("version", "ready", "codecs", "selection", "simulation", "relay", "streams", "hostile")
 #: A check and no comparison: only where it is asked for.
 _SOAK = "soak"
 _STARTS = 7
 _ROUNDS = 7
 _STREAM_RUNS = 1
+_WEEKS = 2
 _MOST_SECONDS = 60.0
 _MOST_REPEATS = 50
 
@@ -22,7 +23,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Figures beside their baseline.")
     parser.add_argument("name", nargs="?", choices=(*_NAMES, _SOAK), help="one benchmark; all without it, save soak")
     parser.add_argument("--seconds", type=float, help=f"of each run under load (default 1, soak {soak.SECONDS:g})")
-    repeats = f"default {_STARTS} starts, {_ROUNDS} loads and codecs, {_STREAM_RUNS} of streams"
+    repeats = f"default {_STARTS} starts, {_ROUNDS} loads, codecs and selections, {_STREAM_RUNS} of streams"
     parser.add_argument("--repeat", type=int, help=f"runs of each kind ({repeats})")
     parser.add_argument("--self-check", action="store_true", help="relay: the bare relay on both sides, ratio 1")
     variants = f"relay, streams: of {','.join(relay.VARIANTS)} (default raw)"
@@ -64,6 +65,10 @@ def _run(name: str, options: argparse.Namespace) -> bool:
         return soak.run(soak.Plan(options.seconds, options.clients, options.seed))
     if name == "codecs":
         return codecs.run(options.repeat or _ROUNDS)
+    if name == "selection":
+        return selection.run(options.repeat or _ROUNDS)
+    if name == "simulation":
+        return week.run(options.repeat or _WEEKS)
     if name == "hostile":
         return hostile.run(options.seconds)
     if name == "streams":

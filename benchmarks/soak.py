@@ -15,7 +15,6 @@ import re
 import resource
 import socket
 import struct
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -28,6 +27,7 @@ from typing import Any
 import aiohttp
 import uvloop
 
+from benchmarks.swift import SwiftClock
 from benchmarks.table import render
 from rotator.config import Flags, load
 from rotator.plugins import load as load_plugins
@@ -106,22 +106,6 @@ class Report:
 class _Nowhere(io.StringIO):
     def write(self, text: str) -> int:
         return len(text)
-
-
-class SwiftClock:
-    """Time that passes ``_SPEED`` times as fast, see ``rotator.contracts.Clock``."""
-
-    def __init__(self) -> None:
-        self._wall, self._began = time.time(), time.monotonic()
-
-    def time(self) -> float:
-        return self._wall + self.monotonic()
-
-    def monotonic(self) -> float:
-        return (time.monotonic() - self._began) * _SPEED
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds / _SPEED)
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:
@@ -425,7 +409,7 @@ async def soak(plan: Plan) -> Report:
     """Run it; also in a loop that does other things, which must not make tasks or open files meanwhile."""
     with TemporaryDirectory(prefix="soak-") as name:
         async with Vendor(plan.seed).listening() as vendor:
-            core = Core(_world(plan, vendor, Path(name)), clock=SwiftClock(), out=_Nowhere())
+            core = Core(_world(plan, vendor, Path(name)), clock=SwiftClock(_SPEED), out=_Nowhere())
             process = Process(core, bind("127.0.0.1", 0), lambda before: before, lambda url: None, signals=False)
             async with process.running() as url:
                 origin, clients = _census(core), _Clients(url, plan.seed)

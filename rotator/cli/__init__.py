@@ -1,4 +1,7 @@
-"""The command line: ``rotator serve | check | plugins | matrix | trace``.  Each imports what it needs when it runs."""
+"""The command line: ``rotator serve | check | plugins | matrix | trace | simulate``.
+
+Each command imports what it needs when it runs.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ COMMANDS = {
     "plugins": "list protocols, adapters and providers and where they come from",
     "matrix": "what cannot be told in each protocol when requests are translated",
     "trace": "show what was traced of the requests",
+    "simulate": "what a configuration would do with a load: who serves, who is limited, who waits",
 }
 #: Flags of commands that serve nothing, for those that ask for all of them.
 _NOT_GIVEN = {"host": None, "port": None, "trace": None, "demo": None}
@@ -32,6 +36,9 @@ def _parser() -> argparse.ArgumentParser:
         if name == "trace":
             _trace_flags(command)
             continue
+        if name == "simulate":
+            _simulate_flags(command)
+            continue
         command.add_argument("--host", metavar="H", help="address to listen on (default 127.0.0.1)")
         command.add_argument("--port", metavar="P", help="port to listen on (default 8000, 0: any)")
         _place_flags(command)
@@ -41,24 +48,44 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _place_flags(command: argparse.ArgumentParser) -> None:
-    """Where things are, for every command."""
-    command.add_argument("--env-file", metavar="F", help="read this instead of ./.env")
-    command.add_argument("--config", metavar="F", help="read this instead of ./rotator.yaml")
-    command.add_argument("--plugins", metavar="DIR", action="append", default=[], help="a folder of plug-ins")
+    """Where things are, for every command that keeps or reads state."""
+    _config_flags(command)
     command.add_argument("--state", metavar="DIR", help="folder for state (this version keeps traces in it, if any)")
     command.add_argument("--trace-dir", metavar="DIR", help="folder for traces (default: trace under --state)")
 
 
+def _config_flags(command: argparse.ArgumentParser) -> None:
+    """Where the configuration is, for every command."""
+    command.add_argument("--env-file", metavar="F", help="read this instead of ./.env")
+    command.add_argument("--config", metavar="F", help="read this instead of ./rotator.yaml")
+    command.add_argument("--plugins", metavar="DIR", action="append", default=[], help="a folder of plug-ins")
+
+
+def _simulate_flags(command: argparse.ArgumentParser) -> None:
+    _config_flags(command)
+    requests = command.add_mutually_exclusive_group(required=True)
+    requests.add_argument("--usage", metavar="F", help="the requests, one JSON object a line; - is standard input")
+    requests.add_argument("--load", metavar="SPEC", help="a file (YAML or JSON) that says what load to make up")
+    command.add_argument("--vendor", metavar="SPEC", help="with --usage: a file that says how the vendor answers")
+    command.add_argument("--seed", type=int, default=0, metavar="N", help="of everything that is by chance (default 0)")
+    command.add_argument("--json", action="store_true", help="for programs: one JSON object")
+    command.set_defaults(**_NOT_GIVEN, state=None, trace_dir=None)
+
+
 def _trace_flags(command: argparse.ArgumentParser) -> None:
-    actions = command.add_subparsers(dest="action", metavar="ls|show", required=True)
+    actions = command.add_subparsers(dest="action", metavar="ls|show|usage", required=True)
     listing = actions.add_parser("ls", help="one line a request, newest last", description="The newest requests.")
     listing.add_argument("--limit", type=_positive, default=20, metavar="N", help="how many (default 20)")
     show = actions.add_parser("show", help="the passes of one request", description="The passes of one request.")
     show.add_argument("id", metavar="ID", help="the request's id, a beginning or an end of it that is unique, or last")
     show.add_argument("--pass", dest="name", metavar="NAME", help="this pass only, such as upstream_request")
     show.add_argument("--all", action="store_true", help="bodies whole, lines unshortened")
+    usage = "One JSON object a request: {t, model, session?, tokens?}."
+    used = actions.add_parser("usage", help="what rotator simulate --usage takes", description=usage)
+    used.add_argument("--since", metavar="WHEN", help="7d (days ago; s, m, h, w likewise), a date, or unix seconds")
     for action in (listing, show):
         action.add_argument("--json", action="store_true", help="for programs: one JSON object a line")
+    for action in (listing, show, used):
         _place_flags(action)
         action.set_defaults(**_NOT_GIVEN)
 

@@ -1,4 +1,4 @@
-"""``rotator trace ls | show ID``: what was traced of the requests, from the files alone."""
+"""``rotator trace ls | show ID | usage``: what was traced of the requests, from the files alone."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from rotator.trace.entry import PASSES
 from rotator.trace.files import own_files, trace_folder
 from rotator.trace.line import one_line
 from rotator.trace.reader import Listing, NoSuchRequest, Request, entries, requests
+from rotator.trace.usage import moment, usage
 
 #: Where standard output is no terminal and COLUMNS is not set.
 COLUMNS = 100
@@ -32,6 +33,8 @@ def run(arguments: argparse.Namespace) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     if arguments.action == "show":
         return _show(folder, arguments)
+    if arguments.action == "usage":
+        return _usage(folder, arguments)
     return _list(folder, arguments)
 
 
@@ -71,6 +74,23 @@ def _show(folder: Path, arguments: argparse.Namespace) -> int:
         known = ", ".join(PASSES)
         print(f"rotator: {request.request} has no pass {printable(arguments.name)} (of {known})", file=sys.stderr)
     return 0 if shown else 1
+
+
+def _usage(folder: Path, arguments: argparse.Namespace) -> int:
+    """One line a request, for ``rotator simulate --usage``."""
+    try:
+        since = moment(arguments.since, time.time()) if arguments.since is not None else 0.0
+    except ValueError:
+        print(f"rotator: --since: expected 7d, a date, or unix seconds, found {arguments.since!r}", file=sys.stderr)
+        return 2
+    listing = Listing()
+    found = usage(folder, listing, since)
+    for one in found:
+        print(json.dumps(one.as_json()))
+    _tell_broken(listing)
+    if not found:
+        print(f"rotator: {_nothing(folder)}", file=sys.stderr)
+    return 0
 
 
 def _raw(request: Request, arguments: argparse.Namespace) -> bool:

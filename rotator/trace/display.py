@@ -28,8 +28,11 @@ _NAME_COLUMNS: Final = 24
 _WIDE: Final = 100
 #: Keys of an entry that are no facts, and facts that stand in front without their name.
 _OWN: Final = frozenset(
-    {"v", "request", "seq", "at", "ms", "pass", "side", "direction", "attempt", "headers", "body", "losses", "notes"}
-)
+    {
+        "v", "request", "seq", "at", "ms", "pass", "side", "direction", "attempt", "headers", "body", "losses", "notes",
+        "candidates",
+    }
+)  # fmt: skip
 #: Facts that are lists of objects: one line each.
 _LISTED: Final = ("losses", "notes")
 LISTED_LINES: Final = 20
@@ -38,6 +41,7 @@ _LEADING: Final = {
     "upstream_request": ("method", "url"),
     "upstream_response": ("status",),
     "client_response": ("status",),
+    "decision": ("chosen", "why"),
     "attempt": ("credential",),
     "stage": ("stage",),
     "verdict": ("action", "blame", "reason"),
@@ -112,6 +116,9 @@ class Timeline:
             indent = " " * (_TIME_COLUMNS + _INDENTS.get(str(entry.get("side")), 2) + 2)
             for name in _LISTED:
                 yield from self._fitted([*map(_told, entry.get(name) or ())], indent, LISTED_LINES)
+            at = entry["at"] if isinstance(entry.get("at"), int | float) else 0.0
+            left_out = [_left_out(one, at) for one in entry.get("candidates") or () if _reasons(one)]
+            yield from self._fitted(left_out, indent, LISTED_LINES)
             headers = entry.get("headers")
             if isinstance(headers, dict):
                 yield from self._fitted(_headers(headers), indent, HEADER_LINES)
@@ -175,6 +182,21 @@ def _told(entry: Any) -> str:
     """A loss or a note in one line."""
     values = entry.values() if isinstance(entry, dict) else (entry,)
     return "  ".join(_fact(value) for value in values if value not in (None, ""))
+
+
+def _reasons(candidate: Any) -> list[dict[str, Any]]:
+    found = candidate.get("reasons") if isinstance(candidate, dict) else None
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+
+def _left_out(candidate: dict[str, Any], at: float) -> str:
+    """``openai#2  cooldown 42 s: rate_limit for big (stated, header)``."""
+    words = []
+    for reason in _reasons(candidate):
+        until = reason.get("until")
+        left = f" {max(0.0, until - at):.0f} s" if isinstance(until, int | float) else ""
+        words.append(f"{_fact(reason.get('code'))}{left}: {_fact(reason.get('detail'))}")
+    return f"{_fact(candidate.get('credential'))}  {'; '.join(words)}"
 
 
 def _fact(value: Any) -> str:

@@ -9,6 +9,7 @@ from rotator.neutral.redact import Redactor
 
 PassName = Literal[
     "client_request",
+    "decision",
     "attempt",
     "stage",
     "upstream_request",
@@ -28,6 +29,7 @@ Direction = Literal["request", "response", "stream", "decision"]
 #: Where a pass happens and which way it goes.
 PASSES: Final[Mapping[str, tuple[Side, Direction]]] = {
     "client_request": ("client", "request"),
+    "decision": ("engine", "decision"),
     "attempt": ("engine", "decision"),
     "stage": ("adapter", "request"),
     "upstream_request": ("upstream", "request"),

@@ -116,7 +116,7 @@ class Request:
     def entries(self, name: str | None = None) -> Iterator[dict[str, Any]]:
         """The same as data."""
         for line in self.lines(name):
-            entry = _parsed(line)
+            entry = parsed(line)
             if entry is None:
                 self.broken += 1
             else:
@@ -129,7 +129,7 @@ def requests(folder: Path, limit: int) -> Listing:
     found: dict[str, Summary] = {}
     files = own_files(folder)[::-1]  # the one that was written last first
     for index, file in enumerate(files):
-        for line in _lines(file.path, listing):
+        for line in each_line(file.path, listing):
             if line.name in _SUMMED:
                 _add(found, line, listing)
                 if len(found) > limit + 2 * _SPARE:
@@ -166,7 +166,7 @@ def entries(folder: Path, wanted: str) -> Request:
     found: dict[str, list[Place]] = {}
     alike: dict[str, None] = {}
     for file in own_files(folder)[::-1]:
-        for line in _lines(file.path, listing):
+        for line in each_line(file.path, listing):
             if not _matches(line.request, wanted):
                 continue
             if line.request != wanted:
@@ -190,7 +190,8 @@ def _matches(request: str, wanted: str) -> bool:
     return request.startswith((wanted, f"req_{wanted}")) or request.endswith(wanted)
 
 
-def _lines(path: Path, listing: Listing) -> Iterator[Line]:
+def each_line(path: Path, listing: Listing) -> Iterator[Line]:
+    """The lines of a file that are ours; the others are counted."""
     offset = 0
     try:
         with path.open("rb") as file:
@@ -220,13 +221,13 @@ def _line(text: bytes, path: Path, offset: int) -> Line | None:
     if head is not None and text.endswith(b"}"):
         request, seq, name = head.groups()
         return Line(request.decode("utf-8", "replace"), int(seq), name.decode("utf-8", "replace"), path, offset, text)
-    entry = _parsed(text)
+    entry = parsed(text)
     if entry is None:
         return None
     return Line(entry["request"], entry["seq"], entry["pass"], path, offset, text)
 
 
-def _parsed(text: bytes) -> dict[str, Any] | None:
+def parsed(text: bytes) -> dict[str, Any] | None:
     """A line as data if it is one of ours."""
     try:
         entry = loads(text)
@@ -238,42 +239,44 @@ def _parsed(text: bytes) -> dict[str, Any] | None:
 
 def _add(found: dict[str, Summary], line: Line, listing: Listing) -> None:
     """What a line says about its request."""
-    entry = _parsed(line.text)
+    entry = parsed(line.text)
     if entry is None:
         listing.broken += 1
         return
-    at = _number(entry.get("at"))
+    at = number_of(entry.get("at"))
     summary = found.setdefault(line.request, Summary(line.request, at))
     summary.at = min(summary.at, at)
     if line.name == "client_request":
         summary.begun = True
         for name in ("method", "path", "client", "model"):
-            setattr(summary, name, _text(entry.get(name)) or getattr(summary, name))
+            setattr(summary, name, text_of(entry.get(name)) or getattr(summary, name))
     elif line.name == "attempt":
-        number = int(_number(entry.get("attempt")))
+        number = int(number_of(entry.get("attempt")))
         if number >= summary.attempts:
             summary.attempts = number
-            summary.provider = _text(entry.get("provider")) or summary.provider
+            summary.provider = text_of(entry.get("provider")) or summary.provider
             for name in ("credential", "lane"):
-                setattr(summary, name, _text(entry.get(name)))
-            summary.upstream_model = _text(entry.get("model"))
+                setattr(summary, name, text_of(entry.get(name)))
+            summary.upstream_model = text_of(entry.get("model"))
     else:
         _add_end(summary, entry)
 
 
 def _add_end(summary: Summary, entry: dict[str, Any]) -> None:
     summary.ended = True
-    summary.status = int(_number(entry.get("status")))
-    summary.attempts = int(_number(entry.get("attempts"))) or summary.attempts
-    summary.ms = _number(entry.get("took_ms", entry.get("ms")))
-    summary.note = _text(entry.get("note"))
+    summary.status = int(number_of(entry.get("status")))
+    summary.attempts = int(number_of(entry.get("attempts"))) or summary.attempts
+    summary.ms = number_of(entry.get("took_ms", entry.get("ms")))
+    summary.note = text_of(entry.get("note"))
     for name in ("model", "provider", "upstream_model", "credential", "lane"):
-        setattr(summary, name, _text(entry.get(name)) or getattr(summary, name))
+        setattr(summary, name, text_of(entry.get(name)) or getattr(summary, name))
 
 
-def _text(value: object) -> str:
+def text_of(value: object) -> str:
+    """A fact that should be text; other hands may have written it."""
     return value if isinstance(value, str) else ""
 
 
-def _number(value: object) -> float:
+def number_of(value: object) -> float:
+    """A fact that should be a number."""
     return float(value) if isinstance(value, int | float) else 0.0
