@@ -92,6 +92,8 @@ from rotator.neutral.response import Candidate, Finish, Response
 from rotator.neutral.restore import wrapped_input
 from rotator.neutral.secret import Secret
 from rotator.neutral.usage import Usage, estimated
+from rotator.quota import QuotaFact
+from rotator.rotation import Asked, Pick, Seat, Strategy
 from rotator.upstream.adapter import NeutralAdapter, WireAdapter
 from rotator.upstream.provider import Declaration, HttpProvider
 from rotator.wire.jsontext import NotJson, dumps, loads
@@ -101,6 +103,7 @@ __all__ = [
     "STATUS",
     "Adapter",
     "ArgumentsDelta",
+    "Asked",
     "At",
     "AttemptSeen",
     "Beat",
@@ -153,10 +156,12 @@ __all__ = [
     "Output",
     "Part",
     "Path",
+    "Pick",
     "PluginError",
     "Profile",
     "ProtocolAdapter",
     "Provider",
+    "QuotaFact",
     "Reader",
     "Reasoning",
     "ReasoningDelta",
@@ -172,6 +177,7 @@ __all__ = [
     "Route",
     "Runtime",
     "Sampling",
+    "Seat",
     "Secret",
     "SessionHint",
     "Signals",
@@ -179,6 +185,7 @@ __all__ = [
     "Start",
     "State",
     "StateSeen",
+    "Strategy",
     "Text",
     "TextDelta",
     "Thought",

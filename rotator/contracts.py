@@ -15,6 +15,7 @@ from rotator.neutral.error import NeutralError
 from rotator.neutral.losses import NOTES_LIMIT, Note
 from rotator.neutral.secret import Secret
 from rotator.neutral.usage import Usage
+from rotator.quota import QuotaFact
 
 #: Header pairs, names in lower case.
 HeaderPairs = Sequence[tuple[str, str]]
@@ -248,8 +249,8 @@ class Verdict:
     """Whose fault a failure is and what it means for the key; data, turned into actions by one table (routing).
 
     ``scope`` says what it counts for: this key with this model, this key with any, the provider, or the request only.
-    ``retry_after_seconds`` is what the vendor stated, None if it stated nothing. ``source`` tells where the judgement
-    came from (header, body, status, text, transport).
+    ``retry_after_seconds`` is what the vendor stated, None if it stated nothing. ``source`` tells where that stood, or
+    else where the judgement came from (header, body, status, text, transport).
     """
 
     blame: Literal["client", "credential", "model", "provider", "network"]
@@ -317,8 +318,12 @@ class Provider(Protocol):
     #: Model names known without asking.
     listed: Sequence[str]
     handling: Handling
+    #: What the declaration says of rotation: the keys of docs/rotation.md, unread.
+    rotation: Mapping[str, Any]
     #: Whether ``finalise`` or ``unwrap`` does anything; then the raw lane is closed.
     wraps: bool
+    #: How often ``quota`` is asked for each key, in the background; None: never.
+    quota_every_seconds: float | None
 
     def key_facts(self) -> Mapping[str, KeyFacts]:
         """Label, tier and priority by key number, as a declaration's ``credentials`` states them."""
@@ -354,6 +359,14 @@ class Provider(Protocol):
 
     def classify(self, error: NeutralError, status: int, headers: Mapping[str, str]) -> Verdict:
         """What a failure means. ``status`` is 0 where the vendor never answered."""
+        ...
+
+    def quota_facts(self, headers: Mapping[str, str], now: float) -> Sequence[QuotaFact]:
+        """What an answer's headers say of quotas; ``now`` is unix seconds.  It is asked of every answer: be quick."""
+        ...
+
+    async def quota(self, runtime: Runtime, credential: Credential) -> Sequence[QuotaFact]:
+        """What the vendor says of this credential's quotas when it is asked.  Raises UpstreamFailed."""
         ...
 
     async def models(self, runtime: Runtime, credential: Credential) -> Sequence[str]:
@@ -429,20 +442,27 @@ class Needs(NamedTuple):
     """What a lease must satisfy. ``pin`` is a label that the client asked for; ``tried`` are credential ids used up.
 
     ``session`` places the request (rendezvous hash) so that a conversation stays on one key and its prompt cache.
+    ``deadline`` (monotonic seconds) is how long it may wait for a place; in the past: not at all. ``tokens`` is an
+    estimate of what it costs, ``request`` its id; ``free``: it counts against no window and no cap.
     """
 
     session: str | None = None
     pin: str | None = None
     tried: frozenset[str] = frozenset()
+    deadline: float = float("-inf")
+    tokens: int = 0
+    request: str = ""
+    free: bool = False
 
 
 class Outcome(NamedTuple):
     """How an attempt ended, told to the pool once.
 
     ok: completion evidence was seen. failed: ``verdict`` says why. cancelled: the client left; nobody's fault.
+    unused: nothing was sent.
     """
 
-    ended: Literal["ok", "failed", "cancelled"]
+    ended: Literal["ok", "failed", "cancelled", "unused"]
     verdict: Verdict | None = None
     usage: Usage | None = None
 
@@ -460,6 +480,10 @@ class Clock(Protocol):
 
     async def sleep(self, seconds: float) -> None:
         """Wait."""
+        ...
+
+    def call_later(self, seconds: float, call: Callable[[], None]) -> Callable[[], None]:
+        """Call back after so long; what is returned stops that."""
         ...
 
 

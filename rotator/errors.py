@@ -81,9 +81,13 @@ class UpstreamFailed(RotatorError):
 
 
 class NoCredential(RotatorError):
-    """No key may be used now.  ``error`` is for the client; ``free_in_seconds`` says when one may be, if known."""
+    """No key may be used now.  ``error`` is for the client; ``free_in_seconds`` says when one may be, if known.
 
-    def __init__(self, error: NeutralError, free_in_seconds: float | None) -> None:
+    ``decision`` is the record of the choice that found none (``rotator.credentials.decision``).
+    """
+
+    def __init__(self, error: NeutralError, free_in_seconds: float | None, decision: object = None) -> None:
         super().__init__(error.message)
         self.error = error
         self.free_in_seconds = free_in_seconds
+        self.decision = decision

@@ -45,5 +45,9 @@ class Hooks:
         """Call ``register(provider)`` once per provider (an object: ``rotator.api.Provider``)."""
 
     @hookspec
+    def register_strategies(self, register: Register) -> None:
+        """Call ``register(strategy)`` once per way to choose among keys (an object: ``rotator.api.Strategy``)."""
+
+    @hookspec
     def on_attempt(self, attempt: AttemptSeen) -> None:
         """An attempt ended. What this raises is logged and never fails the request."""

@@ -29,7 +29,7 @@ from rotator.config.sources import read_document
 from rotator.contain import contain
 from rotator.errors import ConfigError, PluginError
 from rotator.hookspecs import AttemptSeen, Hooks
-from rotator.registry import KINDS, Kind, Registration, Registry, checked, freeze
+from rotator.registry import KINDS, REGISTERED, Kind, Registration, Registry, checked, freeze, one_of
 from rotator.upstream.adapter import BaseAdapter, NeutralAdapter, WireAdapter, make_adapters
 from rotator.upstream.dialects import check_dialects
 from rotator.upstream.provider import HttpProvider
@@ -213,8 +213,8 @@ class _Loading:
         for entry in clashes:
             before = self.taken[entry.kind, entry.name]
             if origin == "built-in" and Path(before.path).is_relative_to(self.roots[-1]):
-                raise PluginError(path, f"{entry.kind[:-1]} {entry.name!r} is registered by {before.path} too")
-            log.info("%s %r of %s replaces that of %s", entry.kind[:-1], entry.name, before.path, path)
+                raise PluginError(path, f"{one_of(entry.kind)} {entry.name!r} is registered by {before.path} too")
+            log.info("%s %r of %s replaces that of %s", one_of(entry.kind), entry.name, before.path, path)
         for entry in registered:
             self.taken.setdefault((entry.kind, entry.name), entry)
         self.observers.extend(module.observers)
@@ -294,7 +294,7 @@ def hooks_of(source: Found | EntryPoint, path: str) -> Module:
             module = importlib.import_module(f"{__name__}.{source.kind}.{source.stem}")
         manager.register(module)
         manager.check_pending()
-        for kind in KINDS:
+        for kind in REGISTERED:
             for hook in getattr(manager.hook, f"register_{kind}").get_hookimpls():
                 hook.function(lambda thing, kind=kind: registered.append(checked(kind, thing, path)))
         if not registered and not isinstance(source, EntryPoint) and source.kind == "adapters":

@@ -1,4 +1,4 @@
-"""What plug-ins registered, by name: protocols, adapters, providers.  Frozen once it is built."""
+"""What plug-ins registered, by name: protocols, adapters, providers, strategies.  Frozen once it is built."""
 
 from __future__ import annotations
 
@@ -10,15 +10,22 @@ from typing import Any, Final, Literal
 from rotator.config.suggest import unknown
 from rotator.contracts import Adapter, ProtocolAdapter, Provider
 from rotator.errors import PluginError
+from rotator.rotation import Strategy
 from rotator.upstream.adapter import NeutralAdapter, WireAdapter
 
-Kind = Literal["protocols", "adapters", "providers"]
+Kind = Literal["protocols", "adapters", "providers", "strategies"]
+#: Those that have a folder; a module in any of them may register any.
 KINDS: Final[tuple[Kind, ...]] = ("protocols", "adapters", "providers")
+REGISTERED: Final[tuple[Kind, ...]] = (*KINDS, "strategies")
+_ONE: Final[Mapping[Kind, str]] = {
+    "protocols": "protocol", "adapters": "adapter", "providers": "provider", "strategies": "strategy"
+}  # fmt: skip
 
 _CONTRACTS: Final[Mapping[Kind, type]] = {
     "protocols": ProtocolAdapter,
     "adapters": Adapter,
     "providers": Provider,
+    "strategies": Strategy,
 }
 
 
@@ -39,6 +46,11 @@ class Registration:
     path: str
 
 
+def one_of(kind: Kind) -> str:
+    """The singular of a kind."""
+    return _ONE[kind]
+
+
 def checked(kind: Kind, thing: Any, path: str) -> Registration:
     """A registration whose thing offers what its kind's contract asks for.  Raises PluginError naming what lacks."""
     name = getattr(thing, "name", None)
@@ -46,7 +58,7 @@ def checked(kind: Kind, thing: Any, path: str) -> Registration:
         raise PluginError(path, f"{_shown(thing)} has no name")
     lacking = [member for member in members(_CONTRACTS[kind]) if not hasattr(thing, member)]
     if lacking:
-        raise PluginError(path, f"{kind[:-1]} {name!r} lacks {', '.join(lacking)}")
+        raise PluginError(path, f"{one_of(kind)} {name!r} lacks {', '.join(lacking)}")
     if kind == "adapters":
         _check_adapter(thing, path)
     return Registration(kind, name, thing, path)
@@ -80,6 +92,7 @@ class Registry:
     protocols: Mapping[str, ProtocolAdapter]
     adapters: Mapping[str, type[Adapter]]
     providers: Mapping[str, Provider]
+    strategies: Mapping[str, Strategy]
     paths: Mapping[tuple[Kind, str], str]
 
     @property
@@ -99,4 +112,4 @@ def freeze(registrations: Mapping[tuple[Kind, str], Registration]) -> Registry:
         return MappingProxyType(found)
 
     paths = MappingProxyType({key: entry.path for key, entry in registrations.items()})
-    return Registry(of("protocols"), of("adapters"), of("providers"), paths)
+    return Registry(of("protocols"), of("adapters"), of("providers"), of("strategies"), paths)

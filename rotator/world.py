@@ -14,16 +14,20 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from rotator.config.reader import At
+from rotator.config.rotation import Rotation
 from rotator.config.schema import Limits, Retry, Timeouts, Trace
 from rotator.config.settings import Settings
 from rotator.config.suggest import unknown
 from rotator.contracts import Adapter, Credential, Operation, ProtocolAdapter, Provider, Target
 from rotator.credentials.discovery import ProviderVariables, credentials_of, sift, token, unused
+from rotator.credentials.rotation_of import idle_rules, rotations
+from rotator.credentials.strategies import BUILT_IN
 from rotator.errors import ConfigError, Problem
 from rotator.exchange.plan import Plan, Premises, make_plan
 from rotator.neutral.redact import Redactor
 from rotator.neutral.secret import Secret
 from rotator.plugins import Loaded
+from rotator.rotation import Strategy
 from rotator.routing.resolve import ModelRoute, Router
 from rotator.upstream.adapter import make_adapters
 from rotator.upstream.dialects import check_dialects
@@ -44,6 +48,8 @@ class World:
     loaded: Loaded
     providers: Mapping[str, Provider]
     credentials: Mapping[str, tuple[Credential, ...]]
+    rotations: Mapping[str, Rotation]
+    strategies: Mapping[str, Strategy]
     proxies: Mapping[str, Secret]
     router: Router
     redactor: Redactor
@@ -91,6 +97,9 @@ def build_world(settings: Settings, loaded: Loaded, generation: int) -> World:
     providers = _providers(settings, loaded, found, problems)
     _check_tokens(providers, problems)
     _check_protocols(providers, settings, loaded, problems)
+    declared_in = {name: path for (kind, name), path in loaded.registry.paths.items() if kind == "providers"}
+    strategies = {**BUILT_IN, **loaded.registry.strategies}
+    rotating = rotations(settings, providers, strategies, problems, declared_in)
     dropped_in = {
         name
         for plugin in loaded.plugins
@@ -101,7 +110,7 @@ def build_world(settings: Settings, loaded: Loaded, generation: int) -> World:
         name: keys
         for name, provider in providers.items()
         if not provider.stand_in and _wanted(name, provider, settings, found, dropped_in)
-        and (keys := credentials_of(provider, found, problems))
+        and (keys := credentials_of(provider, found, problems, rotating[name].tiers))
     }
     for name, provider in providers.items():
         if provider.stand_in and (settings.demo or not credentials):
@@ -125,10 +134,12 @@ def build_world(settings: Settings, loaded: Loaded, generation: int) -> World:
         loaded,
         MappingProxyType(providers),
         MappingProxyType(credentials),
+        rotating,
+        MappingProxyType(strategies),
         MappingProxyType(proxies),
         Router(providers, credentials, routes),
         Redactor(secrets),
-        (*settings.warnings, *unused(found, providers)),
+        (*settings.warnings, *unused(found, providers), *idle_rules(rotating, credentials)),
         limits,
         timeouts,
         retry,

@@ -24,7 +24,7 @@ FOLDERS = ("rotator", *KINDS, "tests", "benchmarks")
 
 #: Lowest floor first; a module imports its own floor and the ones below. ``rotator`` itself belongs to none.
 FLOORS = (
-    {"errors", "contain", "neutral", "wire", "contracts"},
+    {"errors", "contain", "neutral", "wire", "quota", "contracts", "rotation"},
     {"state", "config"},
     {"upstream"},
     {"registry", "hookspecs", "plugins", "api"},
@@ -46,6 +46,7 @@ PLUGIN_PACKAGES = {
 #: Files that may import inside a function, and why.
 LATE_IMPORTS: dict[str, str] = {
     "rotator/config/sources.py": "the parsers of .env and YAML, loaded where such a file is there",
+    "rotator/upstream/quota_poll.py": "JSONPath, loaded where a provider declares quota",
 }
 
 #: Files that may catch Exception, and which border each is (design.md 4). BaseException may be caught and raised again.
@@ -69,6 +70,7 @@ CROSS_CUTTING: dict[str, str] = {
     "tests/test_architecture.py": "the rules of the house",
     "tests/test_incidents.py": "the incidents that others had, and which test each gave us",
     "tests/translation": "the tables of conversions, row by row, through codecs and through the server",
+    "tests/credentials/test_rotation_docs.py": "the page about rotation: its YAML and its numbers, played",
     "tests/faults": "the fault table: what networks and vendors do, row by row",
     "tests/matrix": "upstreams killed at every event, clients gone at every moment, a soak",
     "tests/server/test_pressure.py": "a server under pressure: clients that stop reading, limits of requests under way",
@@ -76,12 +78,16 @@ CROSS_CUTTING: dict[str, str] = {
     "tests/server/test_confused.py": "requests that try to lead the proxy elsewhere",
     "tests/server/test_agent_loop.py": "agents that work over another protocol, with the official SDKs",
     "tests/server/test_sdks.py": "the official SDKs over the whole server",
+    "tests/server/test_rotation_env.py": "each name of rotation in the environment, and the keys that the vendor sees",
+    "tests/server/test_rotation_load.py": "many requests on few keys, and who waits for a busy one",
+    "tests/server/test_quota_windows.py": "what vendors tell of quotas, and the keys that are used for it",
     "tests/server/test_translated_sdks.py": "the official SDKs over another protocol",
+    "tests/test_plugin_strategies.py": "a strategy that a plug-in brings",
     "tests/test_packaging.py": "wheel, editable install, checkout, locks, Makefile",
 }
 
 #: Packages that must not be loaded before a command needs them.
-HEAVY = {"aiohttp", "starlette", "uvicorn", "yaml", "diskcache"}
+HEAVY = {"aiohttp", "starlette", "uvicorn", "yaml", "diskcache", "jsonpath_rfc9535"}
 
 FILE_LINES, FUNCTION_LINES, NESTING, PARAMETERS = 500, 60, 4, 6
 BAD_NAMES = {word + s for word in ("manager", "handler", "helper", "util", "impl") for s in ("", "s")}

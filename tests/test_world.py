@@ -329,3 +329,71 @@ def test_nobody_brings_keys_for_the_stand_in(build: Builder) -> None:
     demo = build(environ, demo=True).credentials["demo"]
     assert [key.label for key in demo] == ["demo#1", "demo#2"]
     assert Secret("key-two") not in [key.secret for key in demo]
+
+
+# Rotation.
+
+
+def test_every_provider_has_a_rotation(build: Builder) -> None:
+    config = "rotation: {tolerance: 1}\nproviders: {groq: {rotation: {tolerance: 2, mode: balanced}}}"
+    environ = {**KEY, "MY_LLM_API_BASE": "https://my.example/v1", "MY_LLM_API_KEY": "key-two",
+               "ROTATION_MODE_MY_LLM": "round_robin", "ROTATION_TOLERANCE_GROQ": "3"}  # fmt: skip
+    world = build(environ, config)
+    assert set(world.rotations) == set(world.providers)
+    found = {name: (one.mode, one.tolerance) for name, one in world.rotations.items()}
+    assert (found["groq"], found["my_llm"]) == (("balanced", 3.0), ("round_robin", 1.0))
+    assert found["openai"] == ("sequential", 1.0)
+    with pytest.raises(TypeError):
+        world.rotations["openai"] = world.rotations["groq"]  # type: ignore[index]
+
+
+def test_a_tier_gives_its_keys_a_priority(build: Builder) -> None:
+    environ = {
+        "OPENAI_API_KEY_1": "key-one", "OPENAI_API_KEY_1_TIER": "pro",
+        "OPENAI_API_KEY_2": "key-two", "OPENAI_API_KEY_2_TIER": "pro", "OPENAI_API_KEY_2_PRIORITY": "7",
+        "OPENAI_API_KEY_3": "key-three", "OPENAI_API_KEY_3_TIER": "free",
+        "OPENAI_API_KEY_4": "key-four", "OPENAI_API_KEY_5": "key-five",
+    }  # fmt: skip
+    config = 'providers: {openai: {rotation: {tiers: {pro: 1}}, credentials: {"4": {tier: pro}, "5": {priority: 3}}}}'
+    assert [key.priority for key in build(environ, config).credentials["openai"]] == [1, 7, 10, 1, 3]
+    everybodys = "rotation: {tiers: {free: 2}}"
+    assert [key.priority for key in build(environ, everybodys).credentials["openai"]][:3] == [10, 7, 2]
+
+
+def test_rules_that_do_nothing_are_warned_about(build: Builder) -> None:
+    environ = {**KEY, "CUSTOM_CAP_OPENAI_TDEFAULT_BIG": "80%", "CUSTOM_CAP_GROQ_T1_BIG": "80%"}
+    assert build(environ).warnings == (
+        'rotation of openai: the cap "80%" of big is inactive until the vendor states a limit',
+    )
+
+
+def test_mistakes_of_rotation_stop_the_start(build: Builder) -> None:
+    environ = {**KEY, "FAIR_CYCLE_OPNAI": "true", "ROTATION_MODE_OPENAI": "balancd", "GROQ_API_KEY": "two words"}
+    told = build.refused(environ, "providers: {groq: {rotation: {mode: random}}}")
+    assert [line.partition(";")[0] for line in told] == [
+        "environment: FAIR_CYCLE_OPNAI: unknown name (did you mean FAIR_CYCLE_OPENAI?)",
+        "environment: ROTATION_MODE_OPENAI: unknown mode 'balancd' (did you mean balanced?)",
+        "rotator.yaml: providers.groq.rotation.mode: unknown mode 'random'",
+        "environment: GROQ_API_KEY: a key holds printable ASCII without spaces only",
+    ]
+
+
+def test_a_declared_rotation(build: Builder) -> None:
+    text = "protocol: chat\nbase_url: https://my.example/v1\nrotation: {mode: %s, tiers: {pro: 2}}\n"
+    folder = build.drop_in("mine", text % "balanced")
+    environ = {"MINE_API_KEY": "key-one", "MINE_API_KEY_TIER": "pro"}
+    world = build(environ, "providers: {mine: {rotation: {tolerance: 5}}}", plugins=(str(folder),))
+    assert (world.rotations["mine"].mode, world.rotations["mine"].tolerance) == ("balanced", 5.0)
+    assert world.credentials["mine"][0].priority == 2
+    build.drop_in("mine", text % "balancd")
+    (problem,) = build.refused(environ, plugins=(str(folder),))
+    assert problem.startswith(f"{folder}/providers/mine.yaml: rotation.mode: unknown mode 'balancd'")
+
+
+def test_a_declaration_with_a_mistake_in_its_rotation_is_skipped_and_told(build: Builder) -> None:
+    text = "protocol: chat\nbase_url: https://my.example/v1\nrotation: {windows: [{nme: day, seconds: 5}]}\n"
+    folder = build.drop_in("mine", text)
+    world = build(KEY, plugins=(str(folder),))
+    (broken,) = [one for one in world.loaded.plugins if one.state == "broken"]
+    assert "mine" not in world.providers
+    assert "rotation.windows[0].nme: unknown key (did you mean name?)" in broken.reason

@@ -25,10 +25,11 @@ import pytest_asyncio
 
 from rotator.config import Flags, load
 from rotator.contracts import Needs, Target
-from rotator.credentials.refusals import Candidate
+from rotator.credentials.decision import Candidate
 from rotator.plugins import load as load_plugins
 from rotator.world import World, build_world
 
+from .clocks import ManualClock
 from .proxy import Proxy, serving
 
 LOADED = load_plugins(())
@@ -95,8 +96,18 @@ class FakeClock:
     """Time that only moves when it is told to; sleeping tells it."""
 
     def __init__(self) -> None:
-        self.now = 1_000.0
-        self.slept: list[float] = []
+        self._manual = ManualClock(1_800_001_000.0, 1_000.0)
+        self.slept = self._manual.slept
+        self.call_later = self._manual.call_later
+
+    @property
+    def now(self) -> float:
+        """Monotonic seconds; setting it to a later time calls back what was to be called until then."""
+        return self._manual.ticks
+
+    @now.setter
+    def now(self, ticks: float) -> None:
+        self._manual.advance(ticks - self._manual.ticks)
 
     def time(self) -> float:
         return 1_800_000_000.0 + self.now
@@ -168,8 +179,8 @@ class House:
     ) -> World:
         """A new generation: ``vendor`` (chat) and ``claudish`` (messages) with so many fresh keys each.
 
-        ``base`` is another upstream than the engine, without a version; ``config`` are further top-level sections;
-        ``demo`` serves the demo provider too.
+        The keys take turns. ``base`` is another upstream than the engine, without a version; ``config`` are further
+        top-level sections; ``demo`` serves the demo provider too.
         """
         base = base or self.vendor.url
         generation = next(self.numbers)
@@ -183,7 +194,7 @@ class House:
             "vendor": {"protocol": "chat", "base_url": f"{base}/v1"},
             "claudish": {"protocol": "messages", "base_url": base, "auth": "x-api-key"},
         }
-        document = {"providers": providers, **(config or {})}
+        document = {"providers": providers, "rotation": {"mode": "round_robin"}, **(config or {})}
         (self.folder / "rotator.yaml").write_text(json.dumps(document), encoding="utf-8")
         settings = load(Flags(demo=demo or None), environ=variables, cwd=self.folder)
         world = build_world(settings, LOADED, generation)
@@ -225,10 +236,10 @@ class House:
         """The smallest request body for a model of the protocol's own provider."""
         return body_of(protocol, f"{PROVIDERS[protocol]}/{model}", **more)
 
-    def standing(self, protocol: str, model: str) -> tuple[Candidate, ...]:
+    def standing(self, protocol: str, model: str) -> Sequence[Candidate]:
         """What the pool knows of each key."""
         target = Target(PROVIDERS[protocol], protocol, model)
-        return self.proxy.core.pool.snapshot(target, Needs())
+        return self.proxy.core.pool.explain(target, Needs()).candidates
 
     def reasons(self, protocol: str, model: str) -> list[list[str]]:
         """Why each key is left out."""
@@ -348,7 +359,7 @@ class CannedServer:
         line, *rest = head.decode("latin-1").rstrip().split("\r\n")
         pairs = (text.partition(":") for text in rest)
         headers = {name.lower(): value.strip() for name, _, value in pairs}
-        return Taken(line, headers, await reader.readexactly(int(headers["content-length"])))
+        return Taken(line, headers, await reader.readexactly(int(headers.get("content-length", "0"))))
 
     async def _answer(self, writer: asyncio.StreamWriter, canned: Canned) -> None:
         if canned.raw:

@@ -6,55 +6,40 @@ Source: design.md 2.4, "No key left" and the list of reason words in 6.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final, Literal
+from dataclasses import replace
+from typing import Final
 
-from rotator.contracts import Credential, Target
+from rotator.credentials.decision import TIMED, Candidate, Decision
 from rotator.neutral.error import ErrorKind, NeutralError
 
 #: Beyond this a client should not wait by itself: real clients sleep for as long as Retry-After says (clients.md 1.3).
 PATIENCE_SECONDS: Final = 60.0
+LIMITED: Final = "rate_limit_exceeded"
 
-ReasonCode = Literal["pin", "tried", "cooldown", "rejected"]
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """Why a key is left out.  ``until`` is unix seconds, None where no end is known."""
-
-    code: ReasonCode
-    until: float | None
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A key and the reasons why it is left out; eligible without any."""
-
-    credential: Credential
-    reasons: tuple[Reason, ...]
-
-    @property
-    def eligible(self) -> bool:
-        return not self.reasons
-
-
-def none_left(candidates: Sequence[Candidate], target: Target, now: float) -> tuple[NeutralError, float | None]:
-    """The error for a request that no key may serve, and the seconds until one may (None: unknown); ``now`` unix s."""
-    ends = [end for candidate in candidates if (end := _limit_end(candidate)) is not None]
-    wanted = [candidate for candidate in candidates if not _has(candidate, "pin")]
-    listing = "; ".join(_line(candidate, now) for candidate in candidates)
+def none_left(decision: Decision) -> tuple[NeutralError, float | None]:
+    """The error for a request that no key may serve, and the seconds until one may (None: unknown)."""
+    candidates, target, now = decision.candidates, decision.target, decision.now
     name = f"{target.provider}/{target.model}"
     if not candidates:
         return NeutralError(ErrorKind.OVERLOADED, f"{name}: the provider has no key", 503, "no_credential"), None
+    wanted = [candidate for candidate in candidates if not candidate.has("pin")]
+    listing = "; ".join(_line(candidate, now) for candidate in candidates)
+    out = [candidate for candidate in wanted if not candidate.has("rejected") and not candidate.has("tier")]
+    ends = [end for candidate in out if (end := _end(candidate)) is not None]
+    if any(candidate.only_busy for candidate in candidates):
+        return NeutralError(ErrorKind.OVERLOADED, f"{name}: no key is free ({listing})", 503, "no_credential"), None
     if ends:
         wait = max(0.0, min(ends) - now)
         return _limited(f"{name}: no key can be used now ({listing})", wait), wait
-    if wanted and all(_has(candidate, "rejected") for candidate in wanted):
+    if any(reason.code in TIMED for candidate in out for reason in candidate.reasons):
+        error = NeutralError(ErrorKind.RATE_LIMITED, f"{name}: no key can be used ({listing})", 429, LIMITED)
+        return replace(error, should_retry=False), None  # out, and nobody knows until when
+    if wanted and all(candidate.has("rejected") for candidate in wanted):
         message = f"{name}: every key was rejected by the vendor ({listing})"
-        error = NeutralError(ErrorKind.OVERLOADED, message, 503, "all_credentials_rejected", should_retry=False)
-        return error, None
+        return NeutralError(ErrorKind.OVERLOADED, message, 503, "all_credentials_rejected", should_retry=False), None
+    if wanted and all(candidate.has("tier") for candidate in wanted):
+        message = f"{name}: no key is of the tier that the model needs ({listing})"
+        return NeutralError(ErrorKind.OVERLOADED, message, 503, "no_credential", should_retry=False), None
     return NeutralError(ErrorKind.OVERLOADED, f"{name}: no key is left ({listing})", 503, "no_credential"), None
 
 
@@ -64,21 +49,20 @@ def _limited(message: str, wait: float) -> NeutralError:
         ErrorKind.RATE_LIMITED,
         message,
         429,
-        "rate_limit_exceeded",
+        LIMITED,
         retry_after_seconds=math.ceil(wait * 1000) / 1000,
         should_retry=patient,
     )
 
 
-def _has(candidate: Candidate, code: ReasonCode) -> bool:
-    return any(reason.code == code for reason in candidate.reasons)
-
-
-def _limit_end(candidate: Candidate) -> float | None:
-    """When a key that is only limited comes back; rejected and pinned-away keys do not count."""
-    if _has(candidate, "rejected") or _has(candidate, "pin"):
-        return None
-    ends = [reason.until for reason in candidate.reasons if reason.code == "cooldown" and reason.until is not None]
+def _end(candidate: Candidate) -> float | None:
+    """When a key that is only limited comes back: what keeps it out must all have ended."""
+    ends: list[float] = []
+    for reason in candidate.reasons:
+        if reason.code in TIMED:
+            if reason.until is None:
+                return None
+            ends.append(reason.until)
     return max(ends, default=None)
 
 

@@ -146,6 +146,10 @@ class Attempt:
             self._sent_at = asyncio.get_running_loop().time()
         reply = await transport.send(outgoing)
         self.status = reply.status
+        if self.plan.operation == "generate":  # what a count of tokens tells may be about limits of its own
+            provider, lease = self.plan.provider, self.lease
+            with contain(f"quota facts of provider {provider.name}"):
+                lease.told(provider.quota_facts(names(reply.headers), lease.unix_now()))
         return reply
 
     def _outgoing(self) -> Outgoing:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rotator.credentials.decision import Decision
 from rotator.neutral.losses import Loss
 from rotator.neutral.usage import Usage
 from rotator.trace.recorder import Recorder
@@ -25,7 +26,8 @@ class RequestRecord:
     """Filled while the request goes its way.  ``started`` is monotonic, ``at`` unix seconds.
 
     ``attempts`` counts every call sent upstream; ``trace`` is None where tracing is off. ``note`` says in a few words
-    why it did not end well, ``losses`` what the target could not be told.
+    why it did not end well, ``losses`` what the target could not be told, ``decision`` why the last key was chosen or
+    none was; ``explains``: the client asked to be told.
     """
 
     request_id: str
@@ -43,3 +45,5 @@ class RequestRecord:
     note: str = ""
     losses: Sequence[Loss] = ()
     trace: Recorder | None = None
+    decision: Decision | None = None
+    explains: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, field, replace
 from random import Random
@@ -9,6 +10,7 @@ from typing import Final
 
 from rotator.config.schema import Retry, Sessions
 from rotator.contracts import Call, Caller, Clock, Envelope, Needs, Outcome, ProtocolAdapter, Target
+from rotator.credentials.decision import Decision
 from rotator.credentials.pool import Lease, Pool
 from rotator.credentials.sessions import identify
 from rotator.errors import NoCredential, Refused, UpstreamFailed
@@ -24,7 +26,7 @@ from rotator.neutral.codec import Ids
 from rotator.neutral.error import ErrorKind, NeutralError, error_of
 from rotator.neutral.losses import Ledger, Loss
 from rotator.neutral.response import Response
-from rotator.neutral.usage import estimated
+from rotator.neutral.usage import CHARACTERS_PER_TOKEN, estimated
 from rotator.plugins import tell
 from rotator.routing.decide import Action, counts, decide
 from rotator.trace.recorder import Recorder
@@ -154,14 +156,12 @@ class Trip:
         retry = self.world.retry
         session = self._session(plan)
         asked = Asked(self.call, envelope, self.caller, session, self.trace, self.parsed if plan.pair else None)
-        pin = self.call.headers.get(PIN_HEADER)
-        if pin is not None:
-            self._check_pin(plan, pin)
+        pin = pinned(self.world, plan.target, self.call.headers.get(PIN_HEADER), PIN_HEADER)
         while True:
             if self.means.clock.monotonic() >= self.deadline:
                 raise _too_late(self.world.timeouts.global_seconds)
             try:
-                lease = await self.means.pool.lease(plan.target, Needs(session, pin, frozenset(progress.tried)))
+                lease = await self._lease(plan, session, pin, progress)
             except NoCredential as none:
                 self._check_fits(plan)
                 if await self._waited(none, progress, retry) or await self._again(progress, retry):
@@ -171,7 +171,7 @@ class Trip:
             self.number += 1
             self.record.way, self.record.label = plan.way, lease.credential.label
             if self.trace is not None:
-                self._told_attempt(self.trace, plan, lease)
+                self._told_attempt(self.trace, plan, lease, session)
             ended = self._observer(plan.target, lease.credential.id)
             attempt = Attempt(plan, asked, lease, self.world.limits, self.world.redactor, ended, self.number)
             try:
@@ -197,6 +197,30 @@ class Trip:
                 if action is Action.FAIL_OVER:
                     raise failed.told() from None
 
+    async def _lease(self, plan: Plan, session: str | None, pin: str | None, progress: Progress) -> Lease:
+        """A key, at once or when a busy one has a free place; with another target behind this one nobody waits.
+
+        Raises NoCredential.
+        """
+        deadline = -math.inf if progress.targets_left else self.deadline
+        tokens = len(self.call.body) // CHARACTERS_PER_TOKEN
+        free = self.call.operation != "generate"  # vendors do not charge for counting tokens
+        needs = Needs(session, pin, frozenset(progress.tried), deadline, tokens, self.record.request_id, free)
+        try:
+            lease = await self.means.pool.lease(plan.target, needs)
+        except NoCredential as none:
+            if isinstance(none.decision, Decision):
+                self._told_decision(none.decision)
+            raise
+        self._told_decision(lease.decision)
+        return lease
+
+    def _told_decision(self, decision: Decision) -> None:
+        """Why this key, or why none: the record that selection made."""
+        self.record.decision = decision
+        if self.trace is not None:
+            self.trace.add("decision", attempt=self.number + 1, **decision.as_json())
+
     def _check_fits(self, plan: Plan) -> None:
         """Nobody need wait for a key to hear that the target cannot say it.  Raises Unfit."""
         if plan.pair is None or plan.pair.adapters or self.parsed is None:
@@ -206,7 +230,7 @@ class Trip:
         except Refused as refused:
             raise Unfit(refused.error) from refused
 
-    def _told_attempt(self, trace: Recorder, plan: Plan, lease: Lease) -> None:
+    def _told_attempt(self, trace: Recorder, plan: Plan, lease: Lease, session: str | None) -> None:
         target = plan.target
         trace.add(
             "attempt",
@@ -217,6 +241,7 @@ class Trip:
             credential=lease.credential.label,
             lane=plan.lane,
             probe=lease.probe,
+            session=session,
         )
 
     def _left(self, streaming: bool) -> float:
@@ -260,12 +285,6 @@ class Trip:
         trusted = self.world.settings.get(Sessions).trusted_fields
         return identify(self.caller, self.call.headers, lambda: plan.client.session_hints(self.call), trusted)
 
-    def _check_pin(self, plan: Plan, pin: str) -> None:
-        known = [one.label for one in self.world.credentials.get(plan.target.provider, ())]
-        if pin not in known:
-            message = f"{PIN_HEADER}: {plan.target.provider} has no key labelled {pin[:80]!r}"
-            raise Refused(error_of(ErrorKind.BAD_REQUEST, message, param=PIN_HEADER, should_retry=False))
-
     def _observer(self, target: Target, credential: str) -> Callable[[Outcome, int], None]:
         """Writes an attempt's end into the record and tells the ``on_attempt`` hooks."""
         record, clock, observers, trace = self.record, self.means.clock, self.world.loaded.observers, self.trace
@@ -284,6 +303,14 @@ class Trip:
                 tell(observers, AttemptSeen(record.request_id, target, credential, number, status, seconds, outcome))
 
         return ended
+
+
+def pinned(world: World, target: Target, label: str | None, field: str) -> str | None:
+    """The label of a key that a client asked for in ``field``.  Raises Refused where the target has no such key."""
+    if label is not None and label not in [one.label for one in world.credentials.get(target.provider, ())]:
+        message = f"{field}: {target.provider} has no key labelled {label[:80]!r}"
+        raise Refused(error_of(ErrorKind.BAD_REQUEST, message, param=field, should_retry=False))
+    return label
 
 
 def _too_late(seconds: float) -> Refused:

@@ -14,6 +14,7 @@ from starlette.routing import Route as WebRoute
 
 from rotator.server.core import Core
 from rotator.server.exchange import Exchange
+from rotator.server.explain import PATH, Explain
 from rotator.server.hangup import Receive
 from rotator.server.pages import Pages
 from rotator.server.replies import Send
@@ -36,6 +37,7 @@ class App:
                 WebRoute("/health", pages.health, methods=["GET", "HEAD"]),
                 WebRoute("/ready", pages.ready, methods=["GET", "HEAD"]),
                 WebRoute("/v1/models", pages.models, methods=["GET"]),
+                WebRoute(PATH, Explain(core, pages).explain, methods=["POST"]),
             ],
             exception_handlers={404: pages.not_found, 405: pages.not_allowed, 500: pages.failed},
         )

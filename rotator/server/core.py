@@ -10,6 +10,7 @@ import secrets
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
+from random import Random
 from typing import Any, Final, Protocol, TextIO
 
 from rotator import __version__
@@ -27,6 +28,7 @@ from rotator.server.clock import SystemClock
 from rotator.server.fetching import fetcher
 from rotator.server.lines import RequestLines
 from rotator.server.logs import redact_logs
+from rotator.server.polling import QuotaPolls
 from rotator.server.tracing import Tracing
 from rotator.wire.transport import Transport, TransportSettings
 from rotator.world import World
@@ -88,16 +90,25 @@ class Core:
     """One proxy without its routes.  ``startup`` and ``shutdown`` are called around its life; ``adopt`` on reload."""
 
     def __init__(
-        self, world: World, *, clock: Clock | None = None, strict: bool = False, out: TextIO | None = None
+        self,
+        world: World,
+        *,
+        clock: Clock | None = None,
+        strict: bool = False,
+        out: TextIO | None = None,
+        rng: Random | None = None,
     ) -> None:
         self.world = world
         self.clock = clock or SystemClock()
-        self.pool = Pool(self.clock, strict=strict)
-        self.pool.reconcile(world.credentials)
+        self.pool = Pool(self.clock, strict=strict, rng=rng)
+        self.pool.reconcile(world.credentials, world.rotations, world.strategies)
         self.transport = Transport(_transport_settings(world))
         self.catalogue = Catalogue(self.clock, lambda: self.runtime)
         self.means = Means(self.pool, self.transport, self.clock, learn=self.catalogue.learn)
         self.runtime = Runtime(world.protocols, fetcher(self.transport, world.proxies))
+        self.polls = QuotaPolls(
+            self.clock, lambda: self.runtime, lambda key, facts, at: self.pool.learn_quota(key.id, facts, at), Random()
+        )
         self.lines = RequestLines(out or sys.stdout, as_json=world.settings.get(Server).log == "json")
         self.tracing = Tracing(world, self.clock)
         self.running: set[Endable] = set()
@@ -133,9 +144,10 @@ class Core:
         return took_ms
 
     async def startup(self) -> None:
-        """Make the session and start the providers that have a key; nothing touches the network."""
+        """Make the session and start the providers that have a key; only polls of quotas touch the network."""
         self.transport.start()
         await self._start_providers()
+        await self.polls.adopt(self.world)
 
     async def _start_providers(self) -> None:
         for name in self.world.credentials:
@@ -157,7 +169,7 @@ class Core:
 
     async def _adopt(self, world: World) -> None:
         self.world = world
-        self.pool.reconcile(world.credentials)
+        self.pool.reconcile(world.credentials, world.rotations, world.strategies)
         self._gate = Gate(world.settings.client_keys)
         self.tracing.adopt(world)
         redact_logs(world.redactor)
@@ -167,6 +179,7 @@ class Core:
             self.leaving.remove(provider)  # back before it was closed
             self._started[provider.name] = provider
         await self._start_providers()
+        await self.polls.adopt(world)
         for name in [name for name in self._started if name not in world.credentials]:
             self.leaving.append(self._started.pop(name))
         await self.close_leaving()
@@ -203,6 +216,7 @@ class Core:
     async def shutdown(self) -> None:
         """Close what startup opened, also after a start that failed half-way."""
         self.stopping = True
+        await self.polls.shutdown()
         for provider in (*self.leaving, *self._started.values()):
             await _close(provider)
         self.leaving.clear()

@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 #: What the log says of a request whose client left; nobody reads the status (nginx's word for it).
 GONE: Final = 499
+#: With ``1``: the answer tells which key served, and why none of the others did.
+EXPLAIN_HEADER: Final = "x-rotator-explain"
 #: Of a name that a client chose, in a log line.
 SHOWN_CHARACTERS: Final = 120
 #: After these the rest of a body must not be taken for the next request.
@@ -103,6 +105,7 @@ class Running:
         query = self.scope["query_string"].decode("latin-1")
         caller = self.core.admit(self.scope, headers, query)
         self.record.client = caller.label
+        self.record.explains = headers.get(EXPLAIN_HEADER) in ("1", "true")
         self.record.trace = self.core.tracing.recorder(self.record.request_id, self.world)
         route, body = self.route, b""
         try:

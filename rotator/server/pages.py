@@ -33,7 +33,7 @@ class Pages:
 
     def _endpoints(self) -> list[str]:
         served = [route.path for protocol in self.core.world.protocols.values() for route in protocol.routes]
-        return [*sorted(served), "/v1/models", "/health", "/ready"]
+        return [*sorted(served), "/v1/models", "/v1/explain", "/health", "/ready"]
 
     async def health(self, request: Request) -> Response:
         """The process lives; needs no key and says nothing about anyone."""
@@ -50,7 +50,7 @@ class Pages:
             header_map(request.scope["headers"])
         except Refused as refused:
             return await self._told(request, refused.error)
-        return _json(document, status)
+        return document_of(document, status)
 
     async def models(self, request: Request) -> Response:
         """The model list in the shape of the protocol that the headers speak of (clients.md 1.6)."""
@@ -59,9 +59,9 @@ class Pages:
             record.client = self._admitted(request)
             listed = await self.core.catalogue.models(self.core.world)
             record.status = 200
-            return _json(self._protocol(request).write_models(listed))
+            return document_of(self._protocol(request).write_models(listed))
         except Refused as refused:
-            return await self._refusal(request, refused.error, record)
+            return await self.refusal(request, refused.error, record)
         finally:
             self.core.finished(record)
 
@@ -93,7 +93,7 @@ class Pages:
         except Refused as refused:
             error, extra = refused.error, None
         try:
-            return await self._refusal(request, error, record, extra)
+            return await self.refusal(request, error, record, extra)
         finally:
             self.core.finished(record)
 
@@ -105,9 +105,10 @@ class Pages:
     def _protocol(self, request: Request) -> ProtocolAdapter:
         return self.core.protocol_of(request.scope["path"], dict(request.headers))
 
-    async def _refusal(
+    async def refusal(
         self, request: Request, error: NeutralError, record: RequestRecord, extra: HeaderList | None = None
     ) -> Response:
+        """An error in the protocol that the request's headers speak of."""
         return _Refusal(self._protocol(request), self.core.world.redactor.error(error), record, extra)
 
 
@@ -126,7 +127,8 @@ class _Refusal(Response):
         await send_error(send, self.protocol, self.error, self.record, self.extra)
 
 
-def _json(document: object, status: int = 200) -> Response:
+def document_of(document: object, status: int = 200) -> Response:
+    """A JSON document for one caller."""
     headers = {name.decode(): value.decode() for name, value in PRIVATE}
     return Response(dumps(document), status, headers, "application/json")
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from rotator.contracts import ProtocolAdapter
+from rotator.credentials.decision import Decision
 from rotator.exchange.record import RequestRecord
 from rotator.neutral.error import NeutralError
 from rotator.neutral.losses import Loss
@@ -22,6 +23,7 @@ PRIVATE: Final = [(b"cache-control", b"no-store"), (b"vary", b"authorization")]
 #: Clients and proxies in between accept headers of 8 KiB in all.
 WARNINGS_BYTES: Final = 2_048
 WARNING_CHARACTERS: Final = 200
+EXPLAIN_BYTES: Final = 2_048
 #: No proxy in between may collect a stream's events.  Source: protocols.md 4.1.
 STREAMED: Final = [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
 
@@ -36,7 +38,32 @@ def told(record: RequestRecord) -> HeaderList:
         headers += record.way.headers
     if record.losses:
         headers.append((b"x-rotator-warnings", warnings_of(record.losses)))
+    if record.explains and record.decision is not None:
+        headers.append((b"x-rotator-explain", explained(record.decision)))
     return headers
+
+
+def explained(decision: Decision) -> bytes:
+    """A choice as JSON in ASCII: the key, what decided, and why each other was left out, as many as fit.
+
+    ``{chosen, why, left_out: {label: [{code, until}]}, more?}``; ``until`` in unix seconds, null where unknown.
+    """
+    told: dict[str, list[dict[str, Any]]] = {}
+    record: dict[str, Any] = {
+        "chosen": decision.chosen.label if decision.chosen is not None else None,
+        "why": decision.why[:WARNING_CHARACTERS],
+        "left_out": told,
+    }
+    left_out = [one for one in decision.candidates if one.reasons]
+    size = len(json.dumps(record))
+    for place, one in enumerate(left_out):
+        entry = [{"code": reason.code, "until": decision.unix(reason.until)} for reason in one.reasons]
+        size += len(json.dumps({one.credential.label: entry}))
+        if size > EXPLAIN_BYTES:
+            record["more"] = len(left_out) - place
+            break
+        told[one.credential.label] = entry
+    return json.dumps(record).encode("ascii")
 
 
 def warnings_of(losses: Sequence[Loss]) -> bytes:

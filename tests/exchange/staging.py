@@ -153,5 +153,5 @@ def last_line(house: House) -> str:
 
 def doubted(house: House, protocol: str) -> bool:
     """Whether a key of the protocol's own provider stands behind others for a fault."""
-    standings = house.proxy.core.pool._standings[PROVIDERS[protocol]]
+    standings = house.proxy.core.pool.standings(PROVIDERS[protocol])
     return any(one.doubted(house.clock.now) for one in standings)

@@ -230,7 +230,7 @@ async def test_what_ends_before_the_finish_reason_ends_in_an_error(house: House,
     assert error["message"] == f"upstream: {why}"
     assert error["type"] == ("server_error" if protocol == "chat" else "api_error")
     await house.idle()
-    [standing] = house.proxy.core.pool._standings[PROVIDERS[protocol]]
+    [standing] = house.proxy.core.pool.standings(PROVIDERS[protocol])
     assert standing.doubted(house.clock.now)
 
 
@@ -239,7 +239,7 @@ async def test_a_missing_terminal_is_supplied_to_a_finished_answer(house: House,
     shown = FRAMES[protocol][: UNTIL_FINISH[protocol]]
     answer = await streamed(house, protocol, *shown)
     assert answer.body == b"".join(shown) + TERMINAL[protocol]
-    [standing] = house.proxy.core.pool._standings[PROVIDERS[protocol]]
+    [standing] = house.proxy.core.pool.standings(PROVIDERS[protocol])
     assert not standing.doubted(house.clock.now)
 
 
@@ -369,7 +369,7 @@ async def test_an_answer_without_any_output_ends_well(house: House, protocol: st
     answer = await house.call(protocol, house.play(Reply(500), Raw(200, SSE, shown)), stream=True)
     assert (answer.status, answer.body) == (200, b"".join(shown) + TERMINAL[protocol])
     await house.idle()
-    [standing] = house.proxy.core.pool._standings[PROVIDERS[protocol]]
+    [standing] = house.proxy.core.pool.standings(PROVIDERS[protocol])
     assert not standing.doubted(house.clock.now)
 
 
@@ -390,7 +390,7 @@ async def test_an_open_stream_that_stalls_ends_in_an_error(house: House, protoco
     without = Answer(answer.status, answer.headers, answer.body.replace(ping, b""))
     assert ends_in_error(protocol, without, b"".join(shown))["message"].endswith("the stream stalled")
     await house.idle()
-    [standing] = house.proxy.core.pool._standings[PROVIDERS[protocol]]
+    [standing] = house.proxy.core.pool.standings(PROVIDERS[protocol])
     assert standing.doubted(house.clock.now)
 
 

@@ -292,5 +292,5 @@ async def test_an_answer_that_cannot_be_unwrapped_is_nobodys_fault(
     error = ends_in_error(protocol, answer, [named(protocol, SENT[protocol][:begun])])
     assert error["message"].startswith("provider failed on the response (LookupError: on purpose; enveloping.py line ")
     await house.idle()
-    [standing] = house.proxy.core.pool._standings[f"wrap{protocol}"]
+    [standing] = house.proxy.core.pool.standings(f"wrap{protocol}")
     assert not standing.doubted(house.clock.now)

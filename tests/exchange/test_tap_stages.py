@@ -167,7 +167,7 @@ async def test_a_stage_that_fails_its_attempt_is_told_before_the_verdict(
     found = await told(tmp_path)
     assert stages(found) == [("adapter probing", "request", False, "LookupError")]
     assert [entry["pass"] for entry in found] == [
-        "client_request", "attempt", "stage", "verdict", "client_response", "end",
+        "client_request", "decision", "attempt", "stage", "verdict", "client_response", "end",
     ]
 
 

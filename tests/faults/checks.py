@@ -271,7 +271,7 @@ def used(house: House, one: FaultyVendor, protocol: str) -> list[int]:
 
 def doubted(house: House, protocol: str) -> list[bool]:
     """Which keys a fault has put behind the others."""
-    standings = house.proxy.core.pool._standings[PROVIDERS[protocol]]
+    standings = house.proxy.core.pool.standings(PROVIDERS[protocol])
     return [standing.doubted(house.clock.now) for standing in standings]
 
 

@@ -105,8 +105,10 @@ def cools(house: House, protocol: str) -> list[float | None]:
     """For how long each key is left out, for this model."""
     found = []
     for one in house.standing(protocol, "any"):
-        assert [reason.code for reason in one.reasons] in ([], ["cooldown"])
-        found.append(one.reasons[0].until - NOW if one.reasons and one.reasons[0].until is not None else None)
+        codes = [reason.code for reason in one.reasons]
+        assert codes[:1] in ([], ["cooldown"]) and set(codes[1:]) <= {"window"}, "headers of a 429 fill windows too"
+        until = one.reasons[0].until if one.reasons else None
+        found.append(until - house.clock.now if until is not None else None)
     return found
 
 

@@ -9,6 +9,7 @@ import asyncio
 import io
 import itertools
 import json
+import math
 import os
 import socket
 from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
@@ -20,7 +21,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from rotator.config import Flags, load
-from rotator.credentials.claims import Standing
+from rotator.credentials.keys import Standing
 from rotator.hookspecs import AttemptSeen
 from rotator.server.core import Core
 from rotator.server.process import Process, bind
@@ -162,9 +163,9 @@ class Stage:
         """The part's keys in the order in which the vendor saw them, the first one is 0."""
         return [part.keys.index(seen.key) for seen in self.requests_of(part)]
 
-    def standings(self, part: Part) -> tuple[Standing, ...]:
+    def standings(self, part: Part) -> Sequence[Standing]:
         """What the pool thinks of each of a part's keys."""
-        return self.core.pool._standings[part.provider]
+        return self.core.pool.standings(part.provider)
 
     def doubted(self, part: Part) -> list[bool]:
         """Which keys were put behind the others."""
@@ -173,7 +174,8 @@ class Stage:
     def unpunished(self, part: Part) -> bool:
         """Whether nothing at all is held against any key of a part."""
         return all(
-            not one.limits and one.rejection is None and one.doubted_at is None and not one.in_use
+            not one.ledger.limits.held and one.ledger.rejection is None and one.ledger.doubted_until == -math.inf
+            and not one.in_use
             for one in self.standings(part)
         )
 

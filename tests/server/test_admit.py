@@ -474,4 +474,4 @@ async def test_no_client_chooses_where_a_key_goes(house: House, protocol: str) -
         for model in (elsewhere.url, f"{elsewhere.url}/m", f"{where}/m", f"//{where}/m", f"vendor/@{where}/../m"):
             answer = await house.ask(protocol, {**body, "model": model})
             assert answer.status in (400, 404)
-    assert (elsewhere.connections, len(server.taken)) == (0, 1)
+    assert (elsewhere.connections, [one.line[:4] for one in server.taken].count("POST")) == (0, 1)

@@ -81,10 +81,13 @@ async def open_stream(house: House, protocol: str) -> AsyncIterator[tuple[aiohtt
 # Reloads.
 
 STREAMED = [
-    "client_request", "attempt", "upstream_request", "upstream_response", "client_response", "outcome",
+    "client_request", "decision", "attempt", "upstream_request", "upstream_response", "client_response", "outcome",
     "upstream_stream", "client_stream", "end",
 ]
-WHOLLY = ["client_request", "attempt", "upstream_request", "upstream_response", "outcome", "client_response", "end"]
+WHOLLY = [
+    "client_request", "decision", "attempt", "upstream_request", "upstream_response", "outcome", "client_response",
+    "end",
+]
 CHANGES: dict[str, dict[str, Any]] = {
     "folder": {"dir": "elsewhere"},
     "bodies": {"body_bytes": 2048},
@@ -338,7 +341,7 @@ async def test_the_end_is_the_last_of_what_was_ended_before_an_answer(
         leave(house, who, asking.cancel)
         found = await told(tmp_path)
     last = ["outcome", "client_response", "end"] if who == "process" else ["outcome", "end"]
-    assert sequence(found) == ["client_request", "attempt", "upstream_request", *last]
+    assert sequence(found) == ["client_request", "decision", "attempt", "upstream_request", *last]
     assert one(found, "outcome")["ended"] == "cancelled"
     assert one(found, "end")["status"] == (503 if who == "process" else 499)
     if who == "process":
