@@ -7,7 +7,7 @@ it began with. It holds no resources: pool, transport and providers' background 
 from __future__ import annotations
 
 import ssl
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
@@ -17,7 +17,7 @@ from rotator.config.reader import At
 from rotator.config.rotation import Rotation
 from rotator.config.schema import Limits, Retry, Timeouts, Trace
 from rotator.config.settings import Settings
-from rotator.config.suggest import unknown
+from rotator.config.suggest import nearest, unknown
 from rotator.contracts import Adapter, Credential, Operation, ProtocolAdapter, Provider, Target
 from rotator.credentials.discovery import ProviderVariables, credentials_of, sift, token, unused
 from rotator.credentials.rotation_of import idle_rules, rotations
@@ -99,7 +99,8 @@ def build_world(settings: Settings, loaded: Loaded, generation: int) -> World:
     _check_protocols(providers, settings, loaded, problems)
     declared_in = {name: path for (kind, name), path in loaded.registry.paths.items() if kind == "providers"}
     strategies = {**BUILT_IN, **loaded.registry.strategies}
-    rotating = rotations(settings, providers, strategies, problems, declared_in)
+    foreign: dict[str, list[str]] = {}
+    rotating = rotations(settings, providers, strategies, problems, declared_in, foreign)
     dropped_in = {
         name
         for plugin in loaded.plugins
@@ -139,7 +140,7 @@ def build_world(settings: Settings, loaded: Loaded, generation: int) -> World:
         MappingProxyType(proxies),
         Router(providers, credentials, routes),
         Redactor(secrets),
-        (*settings.warnings, *unused(found, providers), *idle_rules(rotating, credentials)),
+        (*settings.warnings, *unused(found, providers), *idle_rules(rotating, credentials, foreign)),
         limits,
         timeouts,
         retry,
@@ -160,7 +161,8 @@ def _providers(
             dynamic = {"protocol": loaded.registry.fallback.name, "base_url": held.value.reveal()} if held else {}
             providers[name] = base.configured(overlay, at) if base else _declared(name, {**dynamic, **overlay}, at)
         except ConfigError as error:
-            problems.extend(error.problems)
+            others = [*loaded.registry.providers, *settings.providers, *(one.lower() for one in found.bases)]
+            problems.extend(error.problems if base else _meant(name, others, error.problems))
     known = {token(name): name for name in providers}
     for one, held in found.bases.items():
         try:
@@ -175,6 +177,15 @@ def _providers(
             name = f"{one}_API_BASE"
             problems.extend(Problem(held.origin, name, problem.reason) for problem in error.problems)
     return dict(sorted(providers.items()))
+
+
+def _meant(name: str, known: Sequence[str], problems: Sequence[Problem]) -> Iterator[Problem]:
+    """The problems of a provider that nobody else declares; one that is not whole may be a slip of the pen."""
+    near = nearest(name, [other for other in known if token(other) != token(name)])
+    is_part = any(problem.reason == "missing" for problem in problems)
+    for number, problem in enumerate(problems):
+        hint = f"; there is no provider {name} (did you mean {near}?)" if near and is_part and not number else ""
+        yield Problem(problem.where, problem.key, problem.reason + hint)
 
 
 def _declared(name: str, declaration: Mapping[str, Any], at: str) -> Provider:

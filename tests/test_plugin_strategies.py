@@ -66,7 +66,7 @@ async def test_a_strategy_that_fails_fails_no_request(
             answer = await ask(proxy.url, "POST", "/v1/chat/completions", {"x-rotator-explain": "1"}, chat("mine/m"))
     assert answer.status == 200
     assert json.loads(answer.headers["x-rotator-explain"])["why"].startswith("sequential: ")
-    assert any("strategy broken failed" in message for message in caplog.messages)
+    assert any("strategy broken (sequential chooses) failed" in message for message in caplog.messages)
 
 
 def test_a_mode_that_no_strategy_has_stops_the_start(tmp_path: Path) -> None:

@@ -367,6 +367,41 @@ def test_rules_that_do_nothing_are_warned_about(build: Builder) -> None:
     )
 
 
+def test_models_that_begin_with_another_provider_are_warned_about(build: Builder) -> None:
+    config = """
+rotation: {usage_weights: {openai/big: 2, groq/big: 3}}
+providers:
+  openai: {rotation: {usage_weights: {groq/small: 2}}}
+  groq: {rotation: {usage_weights: {openai/small: 2}}}
+"""
+    world = build(KEY, config)
+    assert world.rotations["openai"].usage_weights == {"big": 2.0, "groq/small": 2.0}
+    assert world.rotations["groq"].usage_weights == {"big": 3.0, "openai/small": 2.0}
+    assert world.warnings == (
+        "rotation of openai: groq/small begins with the name of another provider; if it is a model of openai, write"
+        " openai/groq/small",
+    ), "a provider without keys is not told of"
+
+
+@pytest.mark.parametrize(
+    ("environ", "name", "meant"),
+    [
+        ({}, "opnai", "; there is no provider opnai (did you mean openai?)"),
+        ({"MYLLM_API_BASE": "https://my.example/v1", "MYLLM_API_KEY": "key-two"}, "mylm",
+         "; there is no provider mylm (did you mean myllm?)"),
+        ({}, "faraway", ""),
+    ],
+)  # fmt: skip
+def test_words_over_a_provider_that_there_is_not(
+    build: Builder, environ: dict[str, str], name: str, meant: str
+) -> None:
+    told = build.refused({**KEY, **environ}, f"providers: {{{name}: {{rotation: {{tolerance: 1}}}}}}")
+    at = f"rotator.yaml: providers.{name}"
+    assert told == [f"{at}.protocol: missing{meant}", f"{at}.base_url: missing"]
+    whole = "{protocol: chat, base_url: 'https://x.example', adapters: 5}"
+    assert "did you mean" not in "".join(build.refused(KEY, f"providers: {{{name}: {whole}}}"))
+
+
 def test_mistakes_of_rotation_stop_the_start(build: Builder) -> None:
     environ = {**KEY, "FAIR_CYCLE_OPNAI": "true", "ROTATION_MODE_OPENAI": "balancd", "GROQ_API_KEY": "two words"}
     told = build.refused(environ, "providers: {groq: {rotation: {mode: random}}}")

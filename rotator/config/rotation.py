@@ -39,7 +39,7 @@ class Window:
         "rolling",
         doc="`rolling` begins with the first use, `fixed` is aligned to the epoch, `vendor` ends when the vendor says.",
     )
-    limit: float | None = setting(None, minimum=0, doc="How much may be used; without one it only counts.")
+    limit: float | None = setting(None, minimum=1, doc="How much may be used; without one it only counts.")
     unit: Literal["requests", "tokens"] = setting("requests", doc="What is counted; failed attempts are free.")
     tier: int | str | None = setting(None, doc="For keys of this tier only: a name, or a priority number.")
     applies_to: Literal["model", "group", "credential"] = setting(
@@ -163,6 +163,9 @@ class Rotation:
     no_reset: NoReset = setting(NoReset(), doc="When a vendor says that a quota is used up and not until when.")
 
     def __post_init__(self) -> None:
+        for key in ("max_concurrent", "optimal_concurrent"):
+            if getattr(self, key) == 0:
+                raise ValueError(f"{key}: expected -1 or a number of at least 1, found 0")
         seen: set[tuple[str, int | str | None]] = set()
         for index, window in enumerate(self.windows):
             if (window.name, window.tier) in seen:

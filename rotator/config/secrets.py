@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from rotator.config.suggest import words
+from rotator.config.suggest import nearest, unknown, words
 from rotator.errors import Problem
 
 # Patterns are compiled at their first use: most starts need none of them.
@@ -31,7 +31,7 @@ _ENDINGS: Final = (
 )
 #: Plurals that are numbers in honest configurations (``max_tokens``) and lists of secrets in others.
 _LISTS: Final = ("tokens", "apitokens", "accesstokens", "authtokens")
-_FACTS: Final = frozenset({"label", "tier", "priority"})
+_FACTS: Final = ("label", "tier", "priority")
 _HOME: Final = "secrets belong in the environment or .env"
 _DEPTH: Final = 64
 
@@ -114,6 +114,8 @@ class Sieve:
             return f"looks like a secret; {_HOME}{_advice(path)}"
         if words(key) == "credentials":
             return None if _only_facts(value) else f"takes only {{number: {{label, tier, priority}}}}; {_HOME}"
+        if len(path) > 2 and words(path[-3]) == "credentials" and key not in _FACTS:
+            return unknown("key", key, _FACTS)
         # Under routes the keys are names of models.
         if path[:-1] != ("routes",) and names_secret(key, value):
             return f"{_HOME}{_advice(path)}"
@@ -124,11 +126,16 @@ class Sieve:
 
 
 def _only_facts(value: object) -> bool:
-    """Whether a ``credentials`` mapping gives facts about keys and no keys (design.md 6)."""
+    """Whether a ``credentials`` mapping gives facts about keys, perhaps misspelt, and no keys (design.md 6)."""
     if not isinstance(value, Mapping):
         return value is None
     numbers = all(isinstance(key, int) or isinstance(key, str) and key.isdigit() for key in value)
-    return numbers and all(isinstance(facts, Mapping) and facts.keys() <= _FACTS for facts in value.values())
+    return numbers and all(isinstance(facts, Mapping) and all(map(_meant, facts)) for facts in value.values())
+
+
+def _meant(key: object) -> bool:
+    """Whether a key is a fact, or near one."""
+    return isinstance(key, str) and nearest(key, _FACTS) is not None
 
 
 def _advice(path: tuple[str, ...]) -> str:

@@ -106,19 +106,28 @@ class CapCount:
             return self.primary.used_at(now)
         return self.count + self.reserved if self.live(now) else 0.0
 
+    def settled_at(self, now: float) -> float:
+        """Settled alone: what is under way may fail."""
+        if self.same_place and self.primary is not None and self.primary.live(now):
+            return self.primary.used
+        return self.count if self.live(now) else 0.0
+
     def blocks(self, now: float) -> bool:
         most = self.most()
-        return most is not None and self.used_at(now) >= most
+        return most is not None and self.settled_at(now) >= most
 
-    def until(self, now: float) -> float | None:
-        """When a count that blocks begins anew, as if what is under way had been used; None: unknown, or never."""
+    def crowded(self, now: float) -> bool:
+        """Whether what is under way may reach the cap."""
+        most = self.most()
+        return most is not None and self.settled_at(now) < most <= self.used_at(now)
+
+    def until(self) -> float | None:
+        """When a count that blocks begins anew; None: unknown, or never."""
         if self.most() == 0:
             return None
-        if not self.reached and self.rule.mode == "fixed":
-            return now + self.rule.seconds
-        end = self.primary.end if self.opened is None and self.primary is not None else self.end()
-        late = self.rule.seconds if not self.reached and self.rule.mode == "offset" else 0.0
-        return None if end is None else end + late
+        if self.opened is None and self.primary is not None:
+            return self.primary.end
+        return self.end()
 
     def reserve(self, amount: float, now: float) -> float:
         """A request is under way; ``primary`` is open already.  The period that it belongs to, for ``settle``."""
@@ -140,11 +149,8 @@ class CapCount:
 
     def check(self, now: float) -> None:
         """See whether what is settled has reached the cap: requests under way may fail."""
-        most, settled = self.most(), self.count
-        if self.same_place and self.primary is not None and self.primary.live(now):
-            settled = self.primary.used
         self._follow()
-        reached = most is not None and settled >= most and self.live(now)
+        reached = self.blocks(now) and self.live(now)
         if reached and not self.reached:
             self.times_reached += 1
             if self.rule.mode == "fixed":

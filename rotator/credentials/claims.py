@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from rotator.contracts import Outcome, Verdict
+from rotator.upstream.retry_after import LONGEST_SECONDS
 
 LIMIT_FIRST_SECONDS: Final = 5.0
 LIMIT_LONGEST_SECONDS: Final = 60.0
-LIMIT_STATED_LONGEST_SECONDS: Final = 31 * 86_400.0
 REJECTION_FIRST_SECONDS: Final = 60.0
 REJECTION_LONGEST_SECONDS: Final = 3_600.0
 #: Limits that have passed are forgotten beyond this many: model names come from clients.
@@ -52,8 +52,9 @@ class Claim:
     strikes: int = 0
 
     def shown(self, place: str) -> str:
-        """``rate_limit for big (stated, header)``."""
-        return f"{self.reason} for {place} ({self.confidence}, {self.source})"
+        """``rate_limit for big (stated, header), told to req_1``."""
+        told = f", told to {self.evidence}" if self.evidence else ""
+        return f"{self.reason} for {place} ({self.confidence}, {self.source}){told}"
 
 
 @dataclass(slots=True)
@@ -95,8 +96,8 @@ class Limits:
             self.held = {name: kept for name, kept in self.held.items() if kept.until > now}
         before = self.held.get(place)
         stated = verdict.retry_after_seconds
-        if stated is not None and stated > 0:
-            until = now + min(stated, LIMIT_STATED_LONGEST_SECONDS)
+        if isinstance(stated, int | float) and stated > 0:
+            until = now + min(stated, LONGEST_SECONDS)
             if before is not None and before.until >= until:
                 before.strikes, before.said_at = 0, now
                 return before

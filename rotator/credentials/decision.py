@@ -41,7 +41,7 @@ class Candidate(NamedTuple):
     @property
     def only_busy(self) -> bool:
         """Whether it would serve if it had a free place: worth waiting for."""
-        return len(self.reasons) == 1 and self.reasons[0].code == "concurrency"
+        return bool(self.reasons) and all(reason.code == "concurrency" for reason in self.reasons)
 
 
 class Decision(NamedTuple):
@@ -62,20 +62,25 @@ class Decision(NamedTuple):
         """A monotonic time of the record in unix seconds, to the millisecond."""
         return None if until is None else round(self.at + until - self.now, 3)
 
-    def as_json(self) -> dict[str, Any]:
-        """``{chosen, why, candidates: [{credential, eligible, reasons: [{code, until, detail}]}]}``; labels, unix s."""
+    def as_json(self, most: int | None = None) -> dict[str, Any]:
+        """``{chosen, why, candidates: [{credential, eligible, reasons: [{code, until, detail}]}]}``; labels, unix s.
+
+        With ``most`` so many candidates, and ``more`` counts the others.
+        """
+        more = {} if most is None or len(self.candidates) <= most else {"more": len(self.candidates) - most}
         return {
             "chosen": self.chosen.label if self.chosen is not None else None,
             "why": self.why,
             "candidates": [
                 {
                     "credential": one.credential.label,
-                    "eligible": not one.reasons,
+                    "eligible": one.eligible,
                     "reasons": [
                         {"code": reason.code, "until": self.unix(reason.until), "detail": reason.detail}
                         for reason in one.reasons
                     ],
                 }
-                for one in self.candidates
+                for one in self.candidates[:most]
             ],
+            **more,
         }

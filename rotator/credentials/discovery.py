@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Final
 
 from rotator.config.environment import Variable
+from rotator.config.reader import found as found_there
 from rotator.config.sections import CLIENT_KEY, KEY_FORM
 from rotator.config.suggest import nearest
 from rotator.contracts import Credential, KeyFacts, Provider
@@ -156,7 +157,8 @@ def _facts(provider: Provider, number: int, stated: Mapping[str, Variable], prob
         if text.isascii() and text.isdigit() and 0 < len(text) < 7 and int(text) > 0:
             priority = int(text)
         else:
-            problems.append(Problem(held.origin, held.name, "expected a whole number of at least 1"))
+            reason = f"expected a whole number of at least 1, found {found_there(text)}"
+            problems.append(Problem(held.origin, held.name, reason))
     label = stated["LABEL"].value.reveal() if "LABEL" in stated else declared.label
     tier = stated["TIER"].value.reveal() if "TIER" in stated else declared.tier
     return KeyFacts(label, tier, priority)

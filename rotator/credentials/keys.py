@@ -17,9 +17,9 @@ from rotator.credentials.caps import CapCount
 from rotator.credentials.claims import PROVIDER, Ledger, Limits
 from rotator.credentials.decision import Candidate, Reason
 from rotator.credentials.policy import WHOLE_KEY, CapUse, CycleKey, ModelRules, Policy, WindowRule
-from rotator.credentials.windows import DAY, Period, Tally
+from rotator.credentials.windows import DAY, Period, Tally, Unit
 
-#: Tallies of one key beyond which those that have nothing to say are let go.
+#: Tallies of one key beyond which those that count nothing now are let go.
 TALLIES_KEPT: Final = 1024
 
 
@@ -67,27 +67,24 @@ class Standing:
         """Whether a recent fault puts the key behind its peers."""
         return self.ledger.doubted_until > now
 
-    def tally(self, name: str, place: str, period: Period, now: float) -> Tally:
-        """The window of this name for a place, made where it is new."""
+    def tally(self, name: str, place: str, period: Period, unit: Unit = "requests") -> Tally:
+        """The window of this name for a place, made where it is new or counts otherwise than before."""
         key = TallyKey(name, place)
         found = self.tallies.get(key)
-        if found is None:
-            if len(self.tallies) >= TALLIES_KEPT:
-                self._forget(now)
-            found = self.tallies[key] = Tally(name, period)
+        if found is None or found.period != period or found.unit != unit:
+            found = self.tallies[key] = Tally(name, period, unit=unit)
         return found
 
-    def _forget(self, now: float) -> None:
-        """Let go of what counts for one model and has nothing to say: names of models come from clients.
+    def forget(self, now: float) -> bool:
+        """Let go of what is not under way, where it is too much: names of models come from clients.
 
-        What counts for a group or the whole key is shared by seats and stays.
+        True if anything was let go: seats that hold it must be made anew.
         """
-        self.tallies = {
-            key: kept
-            for key, kept in self.tallies.items()
-            if " " in key.place or (kept.live(now) and (kept.limit is not None or kept.reserved))
-        }
-        self.caps = {key: kept for key, kept in self.caps.items() if " " in key[1] or kept.live(now)}
+        if len(self.tallies) < TALLIES_KEPT:
+            return False
+        self.tallies = {key: kept for key, kept in self.tallies.items() if kept.live(now)}
+        self.caps = {key: kept for key, kept in self.caps.items() if kept.live(now)}
+        return True
 
 
 class Surroundings(Protocol):
@@ -105,7 +102,7 @@ class KeySeat:
     """See ``rotator.rotation.Seat``; the pool's own kind also holds the reasons that exclude the key now."""
 
     __slots__ = (
-        "_counted", "_epoch", "_version", "around", "blocked_until", "candidate", "capped", "cycle", "fresh_until",
+        "_counted", "_epoch", "_version", "around", "candidate", "capped", "cycle", "fresh_until",
         "optimal", "places", "primary", "resting_until", "rules", "standing", "unfit", "windows",
     )  # fmt: skip
 
@@ -120,16 +117,15 @@ class KeySeat:
         self.places = tuple(dict.fromkeys((rules.model, rules.group_place, WHOLE_KEY)))
         self.windows = self._windows(policy)
         declared = [(rule, tally) for rule, tally in self.windows if tally.unit == "requests"]
-        default = standing.tally("(default)", rules.group_place, DAY, around.now) if not declared else None
+        default = standing.tally("(default)", rules.group_place, DAY) if not declared else None
         self.primary = default or declared[0][1]
         #: What counts without being a limit itself: balancing, and caps of a group where windows count models.
         self._counted = [default] if default is not None else []
         self.capped = self._caps(policy, declared[0][0] if declared else None)
         self.candidate = Candidate(credential, ())
         self.fresh_until = -math.inf
-        #: The latest end of what a vendor or a cap keeps the key from; -inf: nothing; inf: no end is known. The second
-        #: counts what is under way, too.
-        self.blocked_until = self.resting_until = -math.inf
+        #: The latest end of what a vendor or a cap keeps the key from; -inf: nothing; inf: no end is known.
+        self.resting_until = -math.inf
         #: Of which fair cycle a use is; without one it is of none.
         self.cycle: CycleKey = ("", None)
         self._version = self._epoch = -1
@@ -137,9 +133,8 @@ class KeySeat:
     def _windows(self, policy: Policy) -> tuple[tuple[WindowRule, Tally], ...]:
         found = []
         for rule in policy.windows(self.standing.credential, self.rules):
-            tally = self.standing.tally(rule.name, rule.place, rule.period, self.around.now)
-            tally.period, tally.unit = rule.period, rule.unit
-            if not tally.limit_told:
+            tally = self.standing.tally(rule.name, rule.place, rule.period, rule.unit)
+            if tally.limit_from == "declared":
                 tally.limit = rule.limit
             found.append((rule, tally))
         return tuple(found)
@@ -163,7 +158,7 @@ class KeySeat:
             return None
         if first.place != self.rules.model or use.place == first.place:
             return self.primary
-        tally = self.standing.tally(f"(cap) {first.name}", use.place, first.period, self.around.now)
+        tally = self.standing.tally(f"(cap) {first.name}", use.place, first.period)
         tally.limit = first.limit
         self._counted.append(tally)
         return tally
@@ -206,7 +201,6 @@ class KeySeat:
         ends = [reason.until for reason in reasons if reason.until is not None and reason.until > now]
         ends += [tally.end for tally in self.counting() if tally.end is not None and tally.end > now]
         ends += [end for count in self.capped if (end := count.end()) is not None and end > now]
-        self.blocked_until = self._blocked_until(now)
         rests = [math.inf if one.until is None else one.until for one in reasons if one.code in _RESTS]
         self.resting_until = max(rests, default=-math.inf)
         self.fresh_until = min(ends, default=math.inf)
@@ -223,40 +217,29 @@ class KeySeat:
             yield Reason("cooldown", limit[1].until, limit[1].shown(PROVIDER))
         if (limit := ledger.limits.until(self.places, now)) is not None:
             yield Reason("cooldown", limit[1].until, limit[1].shown(limit[0]))
-        for tally in self._limiting():
-            if tally.full(now) and (reason := _window(tally, around.policy.rotation.no_reset, now)) is not None:
+        for tally in self.limiting():
+            if tally.crowded(now):
+                yield Reason("concurrency", None, tally.shown(now))
+            elif tally.full(now) and (reason := _window(tally, around.policy.rotation.no_reset, now)) is not None:
                 yield reason
         for count in self.capped:
             if count.blocks(now):
-                yield Reason("cap", count.until(now), count.shown(now))
+                yield Reason("cap", count.until(), count.shown(now))
+            elif count.crowded(now):
+                yield Reason("concurrency", None, count.shown(now))
 
     def counting(self) -> Iterator[Tally]:
         """Every window that a request counts in."""
         yield from self._counted
-        yield from self._limiting()
+        yield from self.limiting()
 
-    def _limiting(self) -> Iterator[Tally]:
+    def limiting(self) -> Iterator[Tally]:
         """The declared windows, and those that only the vendor spoke of."""
         for _, tally in self.windows:
             yield tally
         if self.standing.told:
             for place in self.places:
                 yield from self.standing.told.get(place, {}).values()
-
-    def _blocked_until(self, now: float) -> float:
-        """See ``blocked_until``.  Only what is settled counts: requests under way may fail and be free."""
-        latest = -math.inf
-        if (limit := self.standing.ledger.limits.until(self.places, now)) is not None:
-            latest = limit[1].until
-        for tally in self._limiting():
-            if tally.limit is not None and tally.live(now) and tally.used >= tally.limit:
-                if (reason := _window(tally, self.around.policy.rotation.no_reset, now)) is not None:
-                    latest = max(latest, math.inf if reason.until is None else reason.until)
-        for count in self.capped:
-            if count.most() == 0 or (count.reached and count.live(now)):
-                end = count.until(now)
-                latest = max(latest, math.inf if end is None else end)
-        return latest
 
     def busy(self) -> bool:
         """Whether it has no free place."""

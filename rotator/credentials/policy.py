@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -12,6 +11,7 @@ from typing import Final, NamedTuple, TypeVar
 from rotator.config.rotation import UNLIMITED, Rotation
 from rotator.contracts import Credential
 from rotator.credentials.caps import CapRule
+from rotator.credentials.discovery import token
 from rotator.credentials.windows import Period, Unit
 
 V = TypeVar("V")
@@ -62,11 +62,6 @@ def group_place(name: str) -> str:
     return f"group {name}"
 
 
-def name_token(name: str) -> str:
-    """How a model's or group's name stands in variables: ``gpt-4.1`` -> ``GPT_4_1``."""
-    return re.sub(r"[^A-Z0-9]", "_", name.upper())
-
-
 def tier_fits(tier: Tier, credential: Credential) -> bool:
     """Whether a rule for this tier holds for a key: a name is its tier, a number its priority."""
     if tier is None:
@@ -78,7 +73,7 @@ def tier_fits(tier: Tier, credential: Credential) -> bool:
 
 def name_fits(pattern: str, name: str) -> bool:
     """``*`` stands for any text; otherwise names are alike if they are so in variables."""
-    return fnmatchcase(name, pattern) if "*" in pattern else name_token(pattern) == name_token(name)
+    return fnmatchcase(name, pattern) if "*" in pattern else token(pattern) == token(name)
 
 
 @dataclass(frozen=True)
@@ -99,7 +94,7 @@ class Policy:
 
     def _compiled(self, model: str) -> ModelRules:
         given = self.rotation
-        group = next((name for name, models in given.quota_groups.items() if _listed(models, model)), None)
+        group = next((name for name, models in given.quota_groups.items() if listed(models, model)), None)
         weight = _of(given.usage_weights, model)
         place = group_place(group) if group is not None else model
         return ModelRules(model, group, 1.0 if weight is None else weight, _of(given.model_tiers, model), place)
@@ -178,7 +173,7 @@ class Policy:
         factor = self.rotation.concurrency_multipliers.get(str(credential.priority))
         if factor is None:
             factor = self.rotation.sequential_fallback_multiplier if self.rotation.mode == "sequential" else 1.0
-        return max(1, int(number * factor)) if number else 0
+        return max(1, int(number * factor))
 
     @cached_property
     def fair(self) -> bool:
@@ -193,7 +188,8 @@ class Policy:
         return place, None if fair.cross_tier else credential.priority
 
 
-def _listed(patterns: Sequence[str], model: str) -> bool:
+def listed(patterns: Sequence[str], model: str) -> bool:
+    """Whether a quota group with these members holds a model."""
     return any(pattern == model or ("*" in pattern and fnmatchcase(model, pattern)) for pattern in patterns)
 
 

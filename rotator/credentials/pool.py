@@ -13,12 +13,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from types import MappingProxyType
+from typing import Any, Final
 
 from rotator.config.rotation import Rotation
 from rotator.contracts import Clock, Credential, Needs, Outcome, Target
 from rotator.credentials.claims import PROVIDER, Learnt
 from rotator.credentials.decision import Decision
-from rotator.credentials.facts import apply_facts
+from rotator.credentials.describe import described
+from rotator.credentials.facts import apply_facts, checked
 from rotator.credentials.keys import Standing
 from rotator.credentials.policy import Policy
 from rotator.credentials.refusals import none_left
@@ -32,16 +34,21 @@ from rotator.rotation import Strategy
 
 log = logging.getLogger(__name__)
 
-DEFAULT: Rotation = Rotation()
+DEFAULT: Final = Rotation()
+#: A limit that lasts so long is worth a line in the log.
+TOLD_SECONDS: Final = 60.0
 
 
 class Lease:
     """The right to use one credential for one attempt; settles exactly once, whatever happens.
 
-    ``decision`` says why this key. ``began`` is monotonic seconds.
+    ``decision`` says why this key. ``began`` is monotonic seconds, ``waited_seconds`` how long it had waited for a place.
     """
 
-    __slots__ = ("_pool", "_settled", "began", "credential", "decision", "line", "probe", "seat", "target", "use")
+    __slots__ = (
+        "_pool", "_settled", "began", "credential", "decision", "line", "probe", "seat", "target", "use",
+        "waited_seconds",
+    )  # fmt: skip
 
     def __init__(self, pool: Pool, line: Line, choice: Choice, use: Use) -> None:
         assert choice.seat is not None
@@ -55,6 +62,7 @@ class Lease:
         self.line = line
         self._pool = pool
         self._settled = False
+        self.waited_seconds = 0.0
 
     @property
     def settled(self) -> bool:
@@ -100,6 +108,8 @@ class Line:
     waiting: WaitingLine[Lease]
     cancel_alarm: Callable[[], None] | None = None
     alarm_at: float = math.inf
+    serving: bool = False
+    again: bool = False
 
 
 class Pool:
@@ -165,6 +175,18 @@ class Pool:
         finally:
             self._rng.setstate(state)
 
+    def describe(self, target: Target) -> list[dict[str, Any]]:
+        """What is counted of each key for the target's model, see ``rotator.credentials.describe``."""
+        line = self._lines.get(target.provider)
+        now, at = self.clock.monotonic(), self.clock.time()
+        seats = line.ring.seats(target.model).seats if line is not None else ()
+        return described(seats, now, lambda when: None if when is None else round(at + when - now, 3))
+
+    def waiting(self, provider: str) -> int:
+        """How many requests wait for a key of a provider."""
+        line = self._lines.get(provider)
+        return len(line.waiting) if line is not None else 0
+
     def standings(self, provider: str) -> Sequence[Standing]:
         """What is known of each key of a provider."""
         line = self._lines.get(provider)
@@ -204,8 +226,11 @@ class Pool:
             return asked
         future: asyncio.Future[Lease] = asyncio.get_running_loop().create_future()
         asked.done = lambda result: _resolve(future, result)
+        asked.wanted = lambda: not future.done()
         try:
-            return await future
+            lease = await future
+            lease.waited_seconds = lease.began - asked.since
+            return lease
         except asyncio.CancelledError:
             self.give_up(asked)
             if future.done() and not future.cancelled() and future.exception() is None:
@@ -220,6 +245,7 @@ class Pool:
 
     def learn_quota(self, credential_id: str, facts: Sequence[QuotaFact], at: float) -> None:
         """What the vendor told of a key's quotas when it was asked, at ``at`` (monotonic seconds)."""
+        facts = tuple(checked(facts))
         for line in self._lines.values():
             for standing in line.ring.standings:
                 if standing.credential.id == credential_id:
@@ -233,7 +259,7 @@ class Pool:
         """Called by the lease: what an answer's head said of quotas counts the request itself already."""
         now = self.clock.monotonic()
         standing, policy = lease.seat.standing, lease.line.ring.policy
-        touched = apply_facts(standing, policy, facts, now, lease.target.model, self.clock.time())
+        touched = apply_facts(standing, policy, checked(facts), now, lease.target.model, self.clock.time())
         lease.use.counted_by_vendor(touched)
         if lease.line.waiting.size:
             self._serve(lease.line)
@@ -256,26 +282,31 @@ class Pool:
         if lease.probe:
             ring.probing = False
         now = ring.now = self.clock.monotonic()
-        counted = lease.use.end(outcome, now)
-        self._learn(lease, outcome, now)
-        standing.version += 1
-        if counted:
-            standing.served += 1
-        ring.exhausted(seat, now, lease.use.weight if counted else 0.0)
-        if line.waiting.size:
-            self._serve(line)
+        try:
+            counted = lease.use.end(outcome, now)
+            self._learn(lease, outcome, now)
+            standing.version += 1
+            if counted:
+                standing.served += 1
+            ring.exhausted(seat, now, lease.use.weight if counted else 0.0)
+        finally:  # whatever a plug-in's verdict does, those who wait are served
+            if line.waiting.size:
+                self._serve(line)
 
     def _learn(self, lease: Lease, outcome: Outcome, now: float) -> None:
         rules, ring, ledger = lease.seat.rules, lease.line.ring, lease.seat.standing.ledger
         before = ledger.rejection
         learnt = Learnt(rules.group_place, rules.group is not None, outcome, lease.began, lease.use.evidence)
-        ledger.learn(learnt, now)
+        limit = ledger.learn(learnt, now)
         verdict = outcome.verdict
         if outcome.ended == "ok":
             ring.limits.served((PROVIDER,), now)
         elif verdict is not None and verdict.blame == "credential" and verdict.scope == "provider":
-            ring.limits.add(PROVIDER, "provider", verdict, learnt, now)
+            limit = ring.limits.add(PROVIDER, "provider", verdict, learnt, now)
             ring.changed()
+        if limit is not None and limit.said_at == now and limit.until - now >= TOLD_SECONDS:
+            place = PROVIDER if limit.scope == "provider" else learnt.place
+            log.warning("key %s: %s, and rests %.0f s", lease.credential.label, limit.shown(place), limit.until - now)
         if ledger.rejection is not before:
             ring.changed()  # the fair cycle leaves rejected keys out
             if ledger.rejection is not None:
@@ -283,15 +314,34 @@ class Pool:
                 log.warning("key %s was rejected (%s) and rests %.0f s", label, reason, ledger.rejection.until - now)
 
     def _serve(self, line: Line) -> None:
-        """Give what is free to those who wait, in their order; tell those for whom waiting is of no more use."""
+        """Give what is free to those who wait, in their order; tell those for whom waiting is of no more use.
+
+        Whoever is told may settle or ask at once: then another round follows, never one inside the other.
+        """
+        line.again = True
+        if line.serving:
+            return
+        line.serving = True
+        try:
+            while line.again:
+                line.again = False
+                self._round(line)
+        finally:
+            line.serving = False
+
+    def _round(self, line: Line) -> None:
         alarm, ring = math.inf, line.ring
         for ticket in line.waiting.heads():
+            if not ticket.wanted():
+                line.waiting.leave(ticket)
+                continue
             choice = ring.choose(ticket.target, ticket.needs)
             if choice.seat is not None:
                 line.waiting.leave(ticket)
                 ticket.done(self._grant(line, choice, ticket.needs))
                 if not ring.has_place():  # the others are looked at when the next place is free
-                    return self._set_alarm(line, min(alarm, line.alarm_at), anew=True)
+                    self._set_alarm(line, min(alarm, line.alarm_at), anew=True)
+                    return
             elif not _worth_waiting(choice.decision):
                 line.waiting.leave(ticket)
                 ticket.done(self._none(choice.decision))

@@ -34,10 +34,11 @@ def none_left(decision: Decision) -> tuple[NeutralError, float | None]:
     if any(reason.code in TIMED for candidate in out for reason in candidate.reasons):
         error = NeutralError(ErrorKind.RATE_LIMITED, f"{name}: no key can be used ({listing})", 429, LIMITED)
         return replace(error, should_retry=False), None  # out, and nobody knows until when
-    if wanted and all(candidate.has("rejected") for candidate in wanted):
+    able = [candidate for candidate in wanted if not candidate.has("tier")]
+    if able and all(candidate.has("rejected") for candidate in able):
         message = f"{name}: every key was rejected by the vendor ({listing})"
         return NeutralError(ErrorKind.OVERLOADED, message, 503, "all_credentials_rejected", should_retry=False), None
-    if wanted and all(candidate.has("tier") for candidate in wanted):
+    if wanted and not able:
         message = f"{name}: no key is of the tier that the model needs ({listing})"
         return NeutralError(ErrorKind.OVERLOADED, message, 503, "no_credential", should_retry=False), None
     return NeutralError(ErrorKind.OVERLOADED, f"{name}: no key is left ({listing})", 503, "no_credential"), None

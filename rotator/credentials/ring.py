@@ -110,6 +110,8 @@ class Ring:
             if len(self._seats) >= MODELS_KEPT:
                 self._seats.popitem(last=False)
             rules = self.policy.rules(model)
+            if any([one.forget(self.now) for one in self.standings]):
+                self._seats.clear()
             seats = [KeySeat(one, rules, self) for one in self.standings]
             found = self._seats[model] = Seats(rules, seats, self._peers(rules, seats))
         else:
@@ -158,7 +160,7 @@ class Ring:
             return seats[0], "the only one" if len(eligible) == 1 else "the others are in doubt or crowded", False
         asked = Asked(needs.session, self._stuck(found, needs, now), self.policy.rotation.tolerance, now, self.rng)
         for strategy in (self.strategy, FALLBACK):
-            with contain(f"strategy {strategy.name}"):
+            with contain(f"strategy {strategy.name} (sequential chooses)"):
                 pick = strategy.pick(seats, asked)
                 seat = seats[seats.index(pick.seat)]
                 return seat, f"{strategy.name}: {pick.why}", False
@@ -170,10 +172,11 @@ class Ring:
 
     def _to_probe(self, found: Seats, needs: Needs, now: float) -> KeySeat | None:
         """When every key is rejected: one request at a time tries the one that was rejected longest ago."""
-        if self.probing or any(one.ledger.rejected(now) is None for one in self.standings):
+        able = [seat for seat in found.seats if seat.unfit is None]
+        if self.probing or any(seat.standing.ledger.rejected(now) is None for seat in able):
             return None
         waiting = []
-        for seat in found.seats:
+        for seat in able:
             rejection = seat.standing.ledger.rejection
             if rejection is None or now - rejection.said_at < PROBE_AFTER_SECONDS:
                 continue
@@ -186,13 +189,16 @@ class Ring:
         seat, now = choice.seat, choice.decision.now
         assert seat is not None
         standing = seat.standing
-        self.turns += 1
-        standing.turn = self.turns
         standing.in_use += 1
-        standing.last_used_at = now
         if choice.decision.probe:
             self.probing = True
-        self._keep(choice, needs, now)
+        if needs.free:
+            return  # it takes a place, and nobody's turn
+        self.turns += 1
+        standing.turn = self.turns
+        standing.last_used_at = now
+        if needs.pin is None:
+            self._keep(choice, needs, now)
         if self.policy.fair:
             self._commit(choice, now)
         if seat.windows or seat.capped or standing.told:
@@ -206,7 +212,7 @@ class Ring:
         chosen = standing.credential.id
         if held is not None and held[0] != chosen and now - held[1] <= STICKY_SECONDS:
             for seat in choice.seats.seats:
-                if seat.standing.credential.id == held[0] and _elsewhere_for_now(seat, standing, needs, now):
+                if seat.standing.credential.id == held[0] and _elsewhere_for_now(seat, standing, now):
                     chosen = held[0]
         self.sticky[key] = chosen, now
         self.sticky.move_to_end(key)
@@ -241,15 +247,17 @@ class Ring:
         view = self._views.get(place)
         if view is not None and now < view.changes_at:
             return view
-        peers, resting = [], {}
+        peers, resting, doubted = [], {}, set()
         for seat in seats:
             if (rejection := seat.standing.ledger.rejected(now)) is not None:
                 until = min(until, rejection.until)
                 continue
             peers.append(seat.credential.id)
-            if seat.resting_until > now:
-                resting[seat.credential.id] = seat.resting_until
-        view = cycle.standing(peers, now, resting)
+            resting[seat.credential.id] = seat.resting_until
+            if seat.standing.doubted(now):
+                doubted.add(seat.credential.id)
+                until = min(until, seat.standing.ledger.doubted_until)
+        view = cycle.standing(peers, now, resting, doubted)
         if len(self._views) >= MODELS_KEPT:
             self._views.clear()
         view = self._views[place] = view._replace(changes_at=min(until, view.changes_at))
@@ -277,9 +285,7 @@ class Ring:
         for model in models:
             self.seats(model)
         for found in self._seats.values():
-            for seat in found.seats:
-                if seat.standing is standing:
-                    self.exhausted(seat, self.now, 0.0)
+            self.exhausted(found.seats[standing.place], self.now, 0.0)
 
     def exhausted(self, seat: KeySeat, now: float, weight: float) -> None:
         """After a use or a limit: see whether the key is used up for its cycle (engine.md 8.7)."""
@@ -296,8 +302,8 @@ class Ring:
             cycle.counts[key] = cycle.counts.get(key, 0.0) + weight
         limit = seat.primary.limit
         quota = limit is not None and cycle.counts.get(key, 0.0) >= limit * rotation.fair_cycle.quota_threshold
-        if quota or seat.blocked_until - now >= rotation.exhaustion_cooldown_seconds:
-            cycle.exhaust(key, seat.blocked_until)
+        if quota or seat.resting_until - now >= rotation.exhaustion_cooldown_seconds:
+            cycle.exhaust(key, seat.resting_until)
 
 
 def _sticky_key(rules: ModelRules, session: str | None) -> tuple[str, str | None]:
@@ -305,14 +311,13 @@ def _sticky_key(rules: ModelRules, session: str | None) -> tuple[str, str | None
     return (rules.model, session) if session is not None else (rules.group_place, None)
 
 
-def _elsewhere_for_now(home: KeySeat, chosen: Standing, needs: Needs, now: float) -> bool:
-    """Whether a request left its key only because of what is under way, a recent fault, or a pin."""
-    if needs.pin is not None:
-        return True
+def _elsewhere_for_now(home: KeySeat, chosen: Standing, now: float) -> bool:
+    """Whether a request left its key only because of what is under way or a recent fault."""
     standing = home.standing
     in_the_way = home.busy() or home.crowded() or standing.doubted(now)
     same_tier = standing.credential.priority == chosen.credential.priority
-    return not home.candidate.reasons and in_the_way and same_tier
+    free = not home.candidate.reasons or home.candidate.only_busy
+    return free and (in_the_way or home.candidate.only_busy) and same_tier
 
 
 def _for_request(seat: KeySeat, needs: Needs) -> Candidate:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Final, get_args
+from typing import Any, Final, get_args
 
 from rotator.config.environment import Variable
 from rotator.config.reader import At, Entry, entries, found, parse
@@ -167,13 +167,23 @@ def _value(form: Form, text: str, at: At, modes: Collection[str], problems: list
     hint = get_args(entry.hint)[1] if form.tail in (_PRIORITY, _GROUP) else entry.hint
     try:
         value = parse(hint, text, at, entry.rule)
+        if hint is entry.hint and "." not in form.path:
+            _alone(entry.name, value)
     except ConfigError as error:
         problems.extend(error.problems)
+        return None
+    except ValueError as error:  # the class's own check
+        problems.append(Problem(at.where, at.key, str(error).partition(": ")[2]))
         return None
     if form.path == "mode" and text not in modes:
         problems.append(Problem(at.where, at.key, unknown_mode(text, modes)))
         return None
     return value
+
+
+def _alone(key: str, value: Any) -> None:
+    """Raises ValueError if a value is none that this key may have."""
+    Rotation(**{key: value})
 
 
 def unknown_mode(mode: str, modes: Collection[str]) -> str:

@@ -17,12 +17,12 @@ from rotator.config.settings import Settings
 from rotator.config.suggest import nearest
 from rotator.contracts import Credential, Provider
 from rotator.credentials.discovery import token
-from rotator.credentials.policy import tier_fits
+from rotator.credentials.policy import Tier
 from rotator.credentials.rotation_env import CAP_COOLDOWNS, CAPS, Said, read_names, unknown_mode
+from rotator.credentials.rotation_idle import idle, tiers_of
+from rotator.credentials.rotation_names import ModelNames
 from rotator.errors import Problem
 from rotator.upstream.provider import merged
-
-Tier = int | str | tuple[int | str, ...] | None
 
 _EVERY: Final = "DEFAULT"
 _NUMBER: Final = re.compile(r"[0-9]{1,6}")
@@ -34,8 +34,11 @@ def rotations(
     strategies: Collection[str],
     problems: list[Problem],
     declared_in: Mapping[str, str] = MappingProxyType({}),
+    foreign: dict[str, list[str]] | None = None,
 ) -> Mapping[str, Rotation]:
     """By provider.  ``strategies`` are the known modes, ``declared_in`` the files of providers' declarations.
+
+    ``foreign`` takes, by provider, models that begin with the name of another one (see ``idle_rules``).
 
     What is wrong is told where it stands, once; what is right beside it counts, so that all problems come at once.
     """
@@ -48,10 +51,11 @@ def rotations(
         in_file = At(file, f"providers.{name}.rotation")
         declared = At(declared_in[name], "rotation") if name in declared_in else in_file
         mode_in_file = isinstance(overlay, Mapping) and "mode" in overlay
-        rotation = _of_files(settings.rotation, provider, in_file if overlay is not None else declared, problems)
+        names = ModelNames(provider, providers, [] if foreign is None else foreign.setdefault(name, []))
+        rotation = _of_files(settings.rotation, names, in_file if overlay is not None else declared, problems)
         _check_mode(provider.rotation, in_file if mode_in_file else declared, strategies, problems)
         mine = [one for one in said if one.provider in (None, name)]
-        made[name] = _Layer(provider, mine, problems).over(rotation)
+        made[name] = _Layer(names, mine, _key_tiers(settings, provider), problems).over(rotation)
     return MappingProxyType(made)
 
 
@@ -61,10 +65,19 @@ def _file(settings: Settings) -> str:
     return next(named, "declarations")
 
 
-def _of_files(everybodys: Mapping[str, Any], provider: Provider, at: At, problems: list[Problem]) -> Rotation:
+def _key_tiers(settings: Settings, provider: Provider) -> tuple[str, ...]:
+    """What is said of the tiers of keys, whether there are such keys or not."""
+    declared = (facts.tier for facts in provider.key_facts().values())
+    mine = re.compile(rf"{re.escape(token(provider.name))}_API_KEY(?:_[0-9]+)?_TIER")
+    said = (held.value.reveal() for name, held in settings.environment.items() if mine.fullmatch(name))
+    return tuple(dict.fromkeys(tier for tier in (*declared, *said) if tier))
+
+
+def _of_files(everybodys: Mapping[str, Any], names: ModelNames, at: At, problems: list[Problem]) -> Rotation:
     found: list[Problem] = []
-    own = provider.rotation if read(Rotation, provider.rotation, at, found) is not None else {}
-    rotation = read(Rotation, merged(everybodys, own), at, found)
+    raw = names.provider.rotation
+    own = names.of_this(raw) if read(Rotation, raw, at, found) is not None else {}
+    rotation = read(Rotation, merged(names.of_all(everybodys), own), at, found)
     problems.extend(map(placed, found))
     return rotation or Rotation()
 
@@ -77,10 +90,11 @@ def _check_mode(said: Mapping[str, Any], at: At, strategies: Collection[str], pr
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
-    """What the variables say of one provider, the weakest first."""
+    """What the variables say of one provider, the weakest first.  ``key_tiers`` are said of its keys."""
 
-    provider: Provider
+    names: ModelNames
     said: Sequence[Said]
+    key_tiers: Collection[str]
     problems: list[Problem]
 
     def over(self, rotation: Rotation) -> Rotation:
@@ -89,12 +103,20 @@ class _Layer:
             rotation = _with(rotation, "mode", one.value)
         for one in self.said:
             if one.mode in (None, rotation.mode) and one.form.path not in ("mode", CAPS, CAP_COOLDOWNS):
-                rotation = _laid(rotation, one) if one.value is not None else rotation
+                rotation = self._laid(rotation, one) if one.value is not None else rotation
         for one in self._of(CAPS):
             rotation = self._capped(rotation, one)
         for one in self._of(CAP_COOLDOWNS):
             rotation = self._cooled(rotation, one)
         return rotation
+
+    def _laid(self, rotation: Rotation, one: Said) -> Rotation:
+        if not one.rest:
+            return _with(rotation, one.form.path, one.value)
+        table: Mapping[str, object] = getattr(rotation, one.form.path)
+        name = next((name for name in table if token(name) == one.rest), one.rest.lower().replace("_", "-"))
+        value = self.names.of_group(one.value) if isinstance(one.value, tuple) else one.value
+        return _with(rotation, one.form.path, MappingProxyType({**table, name: value}))
 
     def _of(self, path: str) -> list[Said]:
         return [one for one in self.said if one.form.path == path and (one.value is not None or path != "mode")]
@@ -126,7 +148,7 @@ class _Layer:
 
     def _cap(self, rotation: Rotation, one: Said) -> Cap | None:
         """The cap that a name means, of nothing yet."""
-        models = _models(rotation, self.provider)
+        models = _models(rotation, self.names.provider)
         groups = {token(group): group for group in reversed([*rotation.quota_groups])}
         splits = list(_splits(one.rest, rotation.tiers))
         split = next((split for split in splits if split[1] in (*groups, *models)), splits[0] if splits else None)
@@ -142,6 +164,9 @@ class _Layer:
         return Cap(0, tier, model=models.get(name, name.lower().replace("_", "-")))
 
     def _no_tier(self, one: Said, tiers: Collection[str]) -> str:
+        of_key = next((tier for tier in self.key_tiers if one.rest.startswith(f"{token(tier)}_")), None)
+        if of_key is not None:
+            return f"unknown tier: {of_key} is the tier of a key; name it in rotation.tiers"
         known = list(dict.fromkeys((_EVERY, *map(token, tiers))))
         parts = one.rest.split("_")
         likely = [f"{tier}_{behind}" for tier in known if (behind := "_".join(parts[tier.count("_") + 1 :]))]
@@ -156,14 +181,6 @@ def _with(rotation: Rotation, path: str, value: Any) -> Rotation:
     key, _, below = path.partition(".")
     changes = {key: replace(getattr(rotation, key), **{below: value}) if below else value}
     return replace(rotation, **changes)
-
-
-def _laid(rotation: Rotation, one: Said) -> Rotation:
-    if not one.rest:
-        return _with(rotation, one.form.path, one.value)
-    table: Mapping[str, object] = getattr(rotation, one.form.path)
-    name = next((name for name in table if token(name) == one.rest), one.rest.lower().replace("_", "-"))
-    return _with(rotation, one.form.path, MappingProxyType({**table, name: one.value}))
 
 
 def _models(rotation: Rotation, provider: Provider) -> dict[str, str]:
@@ -187,48 +204,27 @@ def _splits(rest: str, tiers: Collection[str]) -> Iterator[tuple[Tier, str]]:
         yield numbers if len(numbers) > 1 else numbers[0], "_".join(parts[count:])
 
 
-def _tiers(tier: Tier) -> tuple[int | str, ...]:
-    return tier if isinstance(tier, tuple) else () if tier is None else (tier,)
-
-
 def _same(one: Cap, other: Cap) -> bool:
     """Whether two caps are for the same tier and model or group."""
     alike = (one.model, one.group) == (other.model, other.group)
-    return alike and set(_tiers(one.tier)) == set(_tiers(other.tier))
+    return alike and set(tiers_of(one.tier)) == set(tiers_of(other.tier))
 
 
 def idle_rules(
-    rotations: Mapping[str, Rotation], credentials: Mapping[str, Sequence[Credential]]
+    rotations: Mapping[str, Rotation],
+    credentials: Mapping[str, Sequence[Credential]],
+    foreign: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> tuple[str, ...]:
-    """Warnings for rules that do nothing with the keys that there are."""
-    return tuple(
-        f"rotation of {name}: {reason}"
-        for name, keys in credentials.items()
-        for reason in dict.fromkeys((*_idle_tiers(rotations[name], keys), *_idle_caps(rotations[name], keys)))
-    )
+    """Warnings for rules that do nothing with the keys that there are, once for all providers that have them.
 
-
-def _idle_tiers(rotation: Rotation, keys: Sequence[Credential]) -> Iterator[str]:
-    for model, need in rotation.model_tiers.items():
-        worst = need if isinstance(need, int) else rotation.tiers.get(need, 0)
-        if not any(key.tier == need or key.priority <= worst for key in keys):
-            yield f"model_tiers: no key has tier {need}, which {model} needs"
-    for cap in rotation.caps:
-        for tier in _tiers(cap.tier):
-            if not any(tier_fits(tier, key) for key in keys):
-                yield f"{_shown(cap)}: no key has tier {tier}"
-
-
-def _idle_caps(rotation: Rotation, keys: Sequence[Credential]) -> Iterator[str]:
-    counted = [window for window in rotation.windows if window.unit == "requests"]
-    for cap in rotation.caps:
-        held = [key for key in keys if tier_fits(cap.tier, key)]
-        first = [next((window for window in counted if tier_fits(window.tier, key)), None) for key in held]
-        relative = isinstance(cap.max, str) and not cap.max.isdigit()
-        if relative and held and all(window is None or window.limit is None for window in first):
-            yield f"{_shown(cap)} is inactive until the vendor states a limit"
-
-
-def _shown(cap: Cap) -> str:
-    """``the cap "80%" of big``."""
-    return f'the cap "{cap.max}" of {cap.model or cap.group}'
+    ``foreign`` are models by provider that begin with the name of another one.
+    """
+    found: dict[str, list[str]] = {}
+    for name, keys in credentials.items():
+        strange = (
+            f"{model} begins with the name of another provider; if it is a model of {name}, write {name}/{model}"
+            for model in foreign.get(name, ())
+        )
+        for reason in dict.fromkeys((*idle(rotations[name], keys), *strange)):
+            found.setdefault(reason, []).append(name)
+    return tuple(f"rotation of {', '.join(names)}: {reason}" for reason, names in found.items())

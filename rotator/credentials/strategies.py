@@ -27,7 +27,7 @@ class Sequential:
         if (found := kept(seats, asked)) is not None:
             return found
         seat = max(seats, key=lambda seat: (seat.used, seat.last_used_at, -seat.place))
-        return Pick(seat, f"the most used ({seat.used:g})")
+        return Pick(seat, f"the most used ({seat.used:g})" if seat.used else "none was used yet")
 
 
 class Balanced:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from rotator.contracts import Needs, Outcome
 from rotator.credentials.caps import CapCount
+from rotator.credentials.facts import MOST
 from rotator.credentials.keys import KeySeat
 from rotator.credentials.windows import Tally
 
@@ -61,10 +62,10 @@ class Use:
         """Give back what was reserved and count what was used; whether the attempt counts."""
         counts = outcome.ended in ("ok", "cancelled") and not self.free
         usage = outcome.usage
-        tokens = float(usage.input_total + usage.output_total) if usage is not None else 0.0
+        tokens = float(max(0, min(usage.input_total + usage.output_total, MOST))) if usage is not None else 0.0
         costs = {"requests": self.weight, "tokens": tokens, "percent": 0.0}
         for held in self._held:
-            held.tally.settle(held.opened, held.amount, costs[held.tally.unit] if counts else 0.0)
+            held.tally.settle(held.opened, held.amount, costs[held.tally.unit] if counts else 0.0, now)
         for count, opened in self._caps:
             count.settle(opened, self.weight, self.weight if counts else 0.0, now)
         return counts

@@ -26,9 +26,12 @@ class Kind(NamedTuple):
 
 
 class Ticket(Generic[T]):
-    """One request that waits since ``since`` (monotonic).  ``done`` is called once, with its lease or the error."""
+    """One request that waits since ``since`` (monotonic).  ``done`` is called once, with its lease or the error.
 
-    __slots__ = ("cancel_alarm", "done", "kind", "needs", "number", "since", "target")
+    ``wanted`` tells whether anybody still waits.
+    """
+
+    __slots__ = ("cancel_alarm", "done", "kind", "needs", "number", "since", "target", "wanted")
 
     def __init__(self, number: int, target: Target, needs: Needs, since: float) -> None:
         self.number = number
@@ -37,6 +40,7 @@ class Ticket(Generic[T]):
         self.since = since
         self.kind = Kind(target, needs.pin, needs.tried)
         self.cancel_alarm: Callable[[], None] = lambda: None
+        self.wanted: Callable[[], bool] = lambda: True
         self.done: Callable[[T | Exception], None] = lambda result: None
 
 

@@ -7,6 +7,8 @@ that jumps neither ends all windows at once nor holds one longer than its period
 from __future__ import annotations
 
 import calendar
+import math
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -17,6 +19,10 @@ from rotator.config.rotation import DAY_SECONDS, Window
 from rotator.quota import QuotaFact
 
 Unit = Literal["requests", "tokens", "percent"]
+
+
+#: Of what was settled while a vendor was asked.
+RECENT_KEPT: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +82,16 @@ class Tally:
     """
 
     __slots__ = (
-        "end", "limit", "limit_told", "name", "opened", "period", "reserved", "told_at", "under_way", "unit", "used",
+        "_recent", "end", "limit", "limit_from", "name", "opened", "period", "reserved", "told_at", "under_way", "unit",
+        "used",
     )  # fmt: skip
 
     def __init__(self, name: str, period: Period, limit: float | None = None, unit: Unit = "requests") -> None:
         self.name = name
         self.period = period
         self.limit = limit
-        self.limit_told = False
+        #: ``told`` is the vendor's own word, ``inferred`` made of what it said to be left: good for this period only.
+        self.limit_from: Literal["declared", "told", "inferred"] = "declared"
         self.unit: Unit = unit
         self.used = 0.0
         self.reserved = 0.0
@@ -91,6 +99,7 @@ class Tally:
         self.opened: float | None = None
         self.end: float | None = None
         self.told_at: float | None = None
+        self._recent: deque[tuple[float, float]] = deque(maxlen=RECENT_KEPT)
 
     def live(self, now: float) -> bool:
         """Whether a period is under way."""
@@ -101,8 +110,12 @@ class Tally:
         return self.used + self.reserved if self.opened is not None and (self.end is None or now < self.end) else 0.0
 
     def full(self, now: float) -> bool:
-        """Whether the limit is reached."""
-        return self.limit is not None and self.used_at(now) >= self.limit
+        """Whether the limit is reached by what is settled: what is under way may fail."""
+        return self.limit is not None and self.live(now) and self.used >= self.limit
+
+    def crowded(self, now: float) -> bool:
+        """Whether what is under way may reach the limit."""
+        return self.limit is not None and self.live(now) and self.used < self.limit <= self.used + self.reserved
 
     def open(self, now: float, wall: float) -> float:
         """Begin a period unless one is under way; when it began."""
@@ -114,6 +127,8 @@ class Tally:
 
     def _begin(self, now: float, end: float | None) -> None:
         self.opened, self.end, self.used, self.reserved, self.under_way = now, end, 0.0, 0.0, 0
+        if self.limit_from == "inferred":
+            self.limit, self.limit_from = None, "declared"
 
     def reserve(self, amount: float, now: float, wall: float) -> float:
         """A request is under way; the period that it belongs to, for ``settle``."""
@@ -122,8 +137,8 @@ class Tally:
         self.under_way += 1
         return opened
 
-    def settle(self, opened: float, reserved: float, used: float) -> None:
-        """The request ended and cost so much; nothing if its period is over.
+    def settle(self, opened: float, reserved: float, used: float, now: float = -math.inf) -> None:
+        """The request ended, at ``now``, and cost so much; nothing if its period is over.
 
         A period that nothing was used of closes again: its first use is still to come.
         """
@@ -132,6 +147,8 @@ class Tally:
         self.under_way -= 1
         self.reserved = max(0.0, self.reserved - reserved) if self.under_way else 0.0
         self.used += used
+        if used:
+            self._recent.append((now, used))
         told = self.told_at is not None and self.told_at >= opened
         if not self.used and not self.under_way and not told:
             self.opened = self.end = None
@@ -143,27 +160,29 @@ class Tally:
         if self.opened is not None and at < self.opened:
             return False  # of the period before
         live = self.live(at)
-        if fact.limit is not None:
-            self.limit, self.limit_told = fact.limit, True
-        used = fact.used
-        if fact.remaining is not None:
-            if self.limit is None:
-                self.limit, self.limit_told = fact.remaining, True
-            used = max(0.0, self.limit - fact.remaining)
         if not live:
             self._begin(at, None)
+        if fact.limit is not None:
+            self.limit, self.limit_from = fact.limit, "told"
+        used = fact.used
+        if fact.remaining is not None:
+            if self.limit is None or (self.limit_from == "inferred" and self.limit < fact.remaining):
+                self.limit, self.limit_from = fact.remaining, "inferred"
+            used = max(0.0, self.limit - fact.remaining)
         if fact.resets_in_seconds is not None:
             self.end = at + fact.resets_in_seconds
         elif not live:
             left = self.period.seconds if wall is None else self.period.seconds_left(wall)
             self.end = None if left is None else at + left
-        if used is not None:
-            self.used = used
+        if used is not None:  # and what ended since it was asked, which it cannot know
+            self.used = used + sum(amount for when, amount in self._recent if when > at)
         self.told_at = at
         return True
 
     def shown(self, now: float) -> str:
         """``5h: 100 of 100 requests used``."""
+        if self.limit == 0:
+            return f"{self.name}: no {self.unit} left"
         under_way = f", {self.reserved:g} under way" if self.reserved and self.live(now) else ""
         of = f" of {self.limit:g}" if self.limit is not None else ""
         settled = self.used if self.live(now) else 0.0

@@ -9,6 +9,7 @@ from random import Random
 from typing import Final
 
 from rotator.config.schema import Retry, Sessions
+from rotator.config.suggest import nearest
 from rotator.contracts import Call, Caller, Clock, Envelope, Needs, Outcome, ProtocolAdapter, Target
 from rotator.credentials.decision import Decision
 from rotator.credentials.pool import Lease, Pool
@@ -35,6 +36,13 @@ from rotator.wire.transport import Transport
 from rotator.world import World
 
 PIN_HEADER: Final = "x-rotator-credential"
+#: Of a request under way at most so many tokens are reserved: a body may be one large picture.
+RESERVED_TOKENS: Final = 20_000
+#: Candidates of a decision that the trace gets.
+TRACED_KEYS: Final = 100
+#: Of a label that no key has: how much is repeated, and with how many others it is compared.
+LABEL_SHOWN: Final = 80
+LABELS_COMPARED: Final = 50
 #: The pause before the same key is asked again after a fault, doubling; both are varied by a fifth.
 BACKOFF_SECONDS: Final = 0.5
 BACKOFF_LONGEST_SECONDS: Final = 5.0
@@ -203,7 +211,7 @@ class Trip:
         Raises NoCredential.
         """
         deadline = -math.inf if progress.targets_left else self.deadline
-        tokens = len(self.call.body) // CHARACTERS_PER_TOKEN
+        tokens = min(len(self.call.body) // CHARACTERS_PER_TOKEN, RESERVED_TOKENS)
         free = self.call.operation != "generate"  # vendors do not charge for counting tokens
         needs = Needs(session, pin, frozenset(progress.tried), deadline, tokens, self.record.request_id, free)
         try:
@@ -212,14 +220,19 @@ class Trip:
             if isinstance(none.decision, Decision):
                 self._told_decision(none.decision)
             raise
+        self._told_wait("a place", lease.waited_seconds)
         self._told_decision(lease.decision)
         return lease
+
+    def _told_wait(self, why: str, seconds: float) -> None:
+        if self.trace is not None and seconds > 0:
+            self.trace.add("wait", attempt=self.number + 1, why=why, seconds=round(seconds, 3))
 
     def _told_decision(self, decision: Decision) -> None:
         """Why this key, or why none: the record that selection made."""
         self.record.decision = decision
         if self.trace is not None:
-            self.trace.add("decision", attempt=self.number + 1, **decision.as_json())
+            self.trace.add("decision", attempt=self.number + 1, **decision.as_json(TRACED_KEYS))
 
     def _check_fits(self, plan: Plan) -> None:
         """Nobody need wait for a key to hear that the target cannot say it.  Raises Unfit."""
@@ -261,6 +274,7 @@ class Trip:
         if self.means.clock.monotonic() + wait >= self.deadline:
             return False
         self.waited = True
+        self._told_wait("the end of a limit", wait)
         await self.means.clock.sleep(wait + 0.001)
         progress.tried -= progress.limited
         return True
@@ -307,8 +321,13 @@ class Trip:
 
 def pinned(world: World, target: Target, label: str | None, field: str) -> str | None:
     """The label of a key that a client asked for in ``field``.  Raises Refused where the target has no such key."""
-    if label is not None and label not in [one.label for one in world.credentials.get(target.provider, ())]:
-        message = f"{field}: {target.provider} has no key labelled {label[:80]!r}"
+    labels = [one.label for one in world.credentials.get(target.provider, ())]
+    if label is not None and label not in labels:
+        asked = label[:LABEL_SHOWN]
+        # Comparing costs the product of the lengths, and clients choose one of them.
+        near = nearest(asked, [one for one in labels if abs(len(one) - len(asked)) < 4][:LABELS_COMPARED])
+        hint = f" (did you mean {near}?)" if near else ""
+        message = f"{field}: {target.provider} has no key labelled {asked!r}{hint}"
         raise Refused(error_of(ErrorKind.BAD_REQUEST, message, param=field, should_retry=False))
     return label
 

@@ -107,7 +107,10 @@ class Core:
         self.means = Means(self.pool, self.transport, self.clock, learn=self.catalogue.learn)
         self.runtime = Runtime(world.protocols, fetcher(self.transport, world.proxies))
         self.polls = QuotaPolls(
-            self.clock, lambda: self.runtime, lambda key, facts, at: self.pool.learn_quota(key.id, facts, at), Random()
+            self.clock,
+            lambda: self.runtime,
+            lambda key, facts, at: self.pool.learn_quota(key.id, facts, at),
+            rng or Random(),
         )
         self.lines = RequestLines(out or sys.stdout, as_json=world.settings.get(Server).log == "json")
         self.tracing = Tracing(world, self.clock)

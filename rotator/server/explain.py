@@ -16,6 +16,7 @@ from rotator.credentials.sessions import SESSION_HEADER, identify
 from rotator.errors import ConfigError, Refused
 from rotator.exchange.trip import pinned
 from rotator.neutral.error import ErrorKind, error_of
+from rotator.neutral.redact import Redactor
 from rotator.server.admit import header_map
 from rotator.server.bodies import parse_object, read_body
 from rotator.server.core import Core
@@ -38,7 +39,11 @@ class Question:
 
 
 class Explain:
-    """The endpoint over one core.  Answers ``{target, chosen, why, candidates}`` as ``Decision.as_json`` has them."""
+    """The endpoint over one core.  Answers ``{target, chosen, why, candidates, keys, waiting}``.
+
+    The first four are the decision (``Decision.as_json``), ``keys`` what is counted of each key
+    (``rotator.credentials.describe``), ``waiting`` how many requests wait.
+    """
 
     def __init__(self, core: Core, pages: Pages) -> None:
         self.core = core
@@ -57,7 +62,7 @@ class Explain:
             record.model = question.model[:SHOWN_CHARACTERS]
             answer = self._answered(core.world, question, caller)
             record.status = 200
-            return document_of(answer)
+            return document_of(_redacted(answer, core.world.redactor))
         except Refused as refused:
             return await self.pages.refusal(request, refused.error, record)
         except ClientGone:
@@ -71,17 +76,26 @@ class Explain:
         if name not in world.protocols:
             raise _bad("protocol", unknown(f"protocol {name!r}", name, world.protocols))
         answer: dict[str, Any] = {}
+        pool = self.core.pool
         for target in self._targets(world, question.model, world.protocols[name]):
             needs = Needs(self._session(world, target, question, caller), pinned(world, target, question.pin, "pin"))
-            decision = self.core.pool.explain(target, needs)
-            answer = {"target": f"{target.provider}:{target.profile}/{target.model}", **decision.as_json()}
+            decision = pool.explain(target, needs)
+            answer = {
+                "target": f"{target.provider}:{target.profile}/{target.model}",
+                **decision.as_json(),
+                "keys": pool.describe(target),
+                "waiting": pool.waiting(target.provider),
+            }
             if decision.chosen is not None:
                 break
         return answer
 
     @staticmethod
     def _targets(world: World, model: str, protocol: ProtocolAdapter) -> list[Target]:
-        """Those that a request would come to: of the ones that can be planned, as many as it may try."""
+        """Those that a request would come to: of the ones that can be planned, as many as it may try.
+
+        No vendor is asked for its models: a bare name that only such a list holds is unknown until one was.
+        """
         found: list[Target] = []
         refused: Refused | None = None
         for target in world.router.resolve(model, protocol.name):
@@ -100,6 +114,14 @@ class Explain:
         if question.session is None or len(world.credentials.get(target.provider, ())) < 2:
             return None
         return identify(caller, {SESSION_HEADER: question.session}, tuple, ())
+
+
+def _redacted(answer: dict[str, Any], redactor: Redactor) -> dict[str, Any]:
+    """Details hold words of vendors and plug-ins."""
+    for candidate in answer.get("candidates", ()):
+        for reason in candidate["reasons"]:
+            reason["detail"] = redactor.text(reason["detail"])
+    return answer
 
 
 def _question(body: Mapping[str, Any]) -> Question:

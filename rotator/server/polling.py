@@ -16,6 +16,7 @@ from rotator.contain import contain
 from rotator.contracts import Clock, Credential, Provider, Runtime
 from rotator.errors import RotatorError
 from rotator.quota import QuotaFact
+from rotator.upstream.provider import HttpProvider
 from rotator.world import World
 
 log = logging.getLogger(__name__)
@@ -38,17 +39,41 @@ Deliver = Callable[[Credential, Sequence[QuotaFact], float], None]
 
 @dataclass(slots=True)
 class _Poll:
-    """One provider's polls.  ``failing`` are the ids of keys whose failure was told, ``lost`` rounds without answer."""
+    """One provider's polls; ``lost`` are rounds without answer.
+
+    ``failing`` are the ids of keys whose failure was told, ``silent`` of those of which nothing was found, told too.
+    """
 
     provider: Provider
     keys: tuple[Credential, ...]
     task: asyncio.Task[None] | None = None
     failing: set[str] = field(default_factory=set)
+    silent: set[str] = field(default_factory=set)
     lost: int = 0
 
     def continues(self, provider: Provider, keys: tuple[Credential, ...]) -> bool:
         """Whether these are the same settings; after a failure they may be the cure, and are tried at once."""
-        return not self.failing and _settings(self.provider, self.keys) == _settings(provider, keys)
+        fine = not self.failing and not self.silent
+        return fine and _settings(self.provider, self.keys) == _settings(provider, keys)
+
+    def told(self, credential: Credential, facts: Sequence[QuotaFact]) -> None:
+        """Say once that an answer held nothing that was looked for, until one does."""
+        if facts:
+            self.silent.discard(credential.id)
+        elif credential.id not in self.silent:
+            self.silent.add(credential.id)
+            log.warning("the quota of %s told nothing%s", credential.label, _looked_for(self.provider))
+
+
+def _looked_for(provider: Provider) -> str:
+    """What a declared page does not show."""
+    page = provider.declaration.quota if isinstance(provider, HttpProvider) else None
+    if page is None:
+        return ""
+    names = [window.name for window in page.windows]
+    if len(names) == 1:
+        return f": {names[0]} was not found on the page"
+    return f": none of {', '.join(names)} was found on the page"
 
 
 def _settings(provider: Provider, keys: tuple[Credential, ...]) -> tuple[object, ...]:
@@ -60,7 +85,7 @@ class QuotaPolls:
     """One supervised task for each provider that is asked for quotas and has keys; it asks key by key.
 
     The first round begins at once, the next ones every ``quota_every_seconds``. A failure is told once, until the key's
-    next success.
+    next success, and so is an answer of which nothing is understood.
     """
 
     def __init__(
@@ -129,7 +154,9 @@ class QuotaPolls:
                 asked_at = self._clock.monotonic()
                 async with asyncio.timeout(self._answer_seconds):
                     facts = await poll.provider.quota(self._runtime(), credential)
-                self._deliver(credential, tuple(facts)[:FACTS_LIMIT], asked_at)
+                facts = tuple(facts)[:FACTS_LIMIT]
+                self._deliver(credential, facts, asked_at)
+                poll.told(credential, facts)
                 poll.failing.discard(credential.id)
                 return True
             except (RotatorError, TimeoutError) as error:  # vendors' faults need no stack

@@ -42,6 +42,7 @@ _LEADING: Final = {
     "upstream_response": ("status",),
     "client_response": ("status",),
     "decision": ("chosen", "why"),
+    "wait": ("why",),
     "attempt": ("credential",),
     "stage": ("stage",),
     "verdict": ("action", "blame", "reason"),
@@ -117,8 +118,9 @@ class Timeline:
             for name in _LISTED:
                 yield from self._fitted([*map(_told, entry.get(name) or ())], indent, LISTED_LINES)
             at = entry["at"] if isinstance(entry.get("at"), int | float) else 0.0
-            left_out = [_left_out(one, at) for one in entry.get("candidates") or () if _reasons(one)]
-            yield from self._fitted(left_out, indent, LISTED_LINES)
+            for one in (entry.get("candidates") or ())[: None if self._whole else LISTED_LINES]:
+                if _reasons(one):
+                    yield from self._wrapped(_left_out(one, at), indent)
             headers = entry.get("headers")
             if isinstance(headers, dict):
                 yield from self._fitted(_headers(headers), indent, HEADER_LINES)
@@ -155,6 +157,12 @@ class Timeline:
         yield f"{indent}({size}{cut})"
         yield from self._fitted(lines, indent, BODY_LINES)
 
+    def _wrapped(self, text: str, indent: str) -> list[str]:
+        deeper = f"{indent}  "
+        return textwrap.wrap(
+            printable(text), self._columns, initial_indent=indent, subsequent_indent=deeper, break_on_hyphens=False
+        )
+
     def _fitted(self, lines: Sequence[str], indent: str, most: int) -> Iterator[str]:
         columns = self._columns - len(indent)
         shown = lines if self._whole or len(lines) <= most else lines[:most]
@@ -168,6 +176,8 @@ class Timeline:
 def _facts(entry: dict[str, Any]) -> Iterator[str]:
     """What matters of an entry: first what needs no name, then ``name=value``; what is empty is left out."""
     leading = _LEADING.get(str(entry.get("pass")), ())
+    if entry.get("pass") == "decision" and entry.get("chosen") is None:
+        yield "no key"
     for name in leading:
         if entry.get(name) not in (None, ""):
             yield _fact(entry[name])

@@ -10,6 +10,7 @@ from rotator.neutral.redact import Redactor
 PassName = Literal[
     "client_request",
     "decision",
+    "wait",
     "attempt",
     "stage",
     "upstream_request",
@@ -30,6 +31,7 @@ Direction = Literal["request", "response", "stream", "decision"]
 PASSES: Final[Mapping[str, tuple[Side, Direction]]] = {
     "client_request": ("client", "request"),
     "decision": ("engine", "decision"),
+    "wait": ("engine", "decision"),
     "attempt": ("engine", "decision"),
     "stage": ("adapter", "request"),
     "upstream_request": ("upstream", "request"),

@@ -14,7 +14,46 @@ def test_what_is_fine(tmp_path: Path) -> None:
     assert done.stdout.splitlines() == [
         "configuration is valid: 127.0.0.1:8123, providers openai (2 keys)",
         "  openai: openai#0 (priority 10), team (priority 1)",
+        "    rotation: sequential; fair cycle on",
         "  read from: environment, .env, rotator.yaml",
+    ]
+
+
+ROTATION = """
+rotation: {model_tiers: {openai/big: paid}}
+providers:
+  openai:
+    credentials: {"1": {tier: paid}, "2": {tier: gold}, "3": {tier: gold, priority: 4}, "4": {label: a team of ours}}
+    rotation:
+      mode: balanced
+      max_concurrent: 2
+      tiers: {paid: 1}
+      concurrency_multipliers: {1: 3}
+      usage_weights: {big: 2.5}
+      quota_groups: {pro: [openai/big, huge], all: ["a", "b", "c", "d"]}
+      windows:
+        - {name: 5h, seconds: 18000, limit: 100, tier: paid}
+        - {name: 7d, seconds: 604800, limit: 2000000, unit: tokens, applies_to: credential}
+        - {name: plan, reset: vendor, applies_to: group}
+      caps: [{model: openai/big, max: 80%, tier: [paid, 4]}, {group: pro, max: 5}]
+      no_reset: {policy: cooldown, cooldown_seconds: 60}
+"""
+
+
+def test_what_rotation_results(tmp_path: Path) -> None:
+    """Short, and broken between items only."""
+    (tmp_path / "rotator.yaml").write_text(ROTATION, encoding="utf-8")
+    env = {f"OPENAI_API_KEY_{number}": f"key-number-{number}" for number in range(1, 5)}
+    done = run("check", cwd=tmp_path, env=env)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[1:-1] == [
+        "  openai: openai#1 (priority 1, tier paid),",
+        "    openai#2 (priority 10, tier gold, which rotation.tiers gives no priority),",
+        "    openai#3 (priority 4, tier gold), a team of ours (priority 10)",
+        "    rotation: balanced (tolerance 3), 2 at a time, times 3 for priority 1,",
+        "      windows 5h 100 requests (tier paid), 7d 2000000 tokens per key, plan per group;",
+        "      caps big 80% (tier paid or 4), pro 5; groups pro (big, huge), all (4 models);",
+        "      big needs tier paid; weights big 2.5; fair cycle off; no reset known: cooldown 60 s",
     ]
 
 

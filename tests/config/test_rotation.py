@@ -30,7 +30,7 @@ rotation:
     - {name: day, every: day, at: 07:00, zone: Europe/Berlin, unit: tokens, applies_to: credential}
     - {name: weekly, every: week, day: 7, tier: pro, applies_to: group}
     - {name: told, reset: vendor}
-    - {name: minute, seconds: 60, reset: fixed, limit: 0}
+    - {name: minute, seconds: 60, reset: fixed, limit: 1}
   caps:
     - {model: big, max: 100}
     - {tier: [1, pro], group: pro, max: 80%, cooldown: "offset:300"}
@@ -54,7 +54,7 @@ def test_every_key(configure: Configure) -> None:
             Window("day", every="day", at="07:00", zone="Europe/Berlin", unit="tokens", applies_to="credential"),
             Window("weekly", every="week", day=7, tier="pro", applies_to="group"),
             Window("told", reset="vendor"),
-            Window("minute", 60.0, reset="fixed", limit=0.0),
+            Window("minute", 60.0, reset="fixed", limit=1.0),
         ),
         caps=(
             Cap(100, model="big"),
@@ -88,6 +88,9 @@ WRONG = [
     ("rotation: {windws: []}", "rotation.windws: unknown key (did you mean windows?)"),
     ("rotation: {mode: 5}", "rotation.mode: expected text, found 5"),
     ("rotation: {max_concurrent: -2}", "rotation.max_concurrent: expected a whole number of at least -1, found -2"),
+    ("rotation: {max_concurrent: 0}", "rotation.max_concurrent: expected -1 or a number of at least 1, found 0"),
+    ("rotation: {optimal_concurrent: 0}",
+     "rotation.optimal_concurrent: expected -1 or a number of at least 1, found 0"),
     ("rotation: {tiers: {pro: 0}}", "rotation.tiers.pro: expected a whole number of at least 1, found 0"),
     ("rotation: {model_tiers: {x: 0}}",
      "rotation.model_tiers.x: expected a whole number of at least 1 or text, found 0"),
@@ -102,7 +105,7 @@ WRONG = [
     ("rotation: {windows: [{name: a, seconds: 5}, {name: b, seconds: 5, limt: 3}]}",
      "rotation.windows[1].limt: unknown key (did you mean limit?)"),
     ("rotation: {windows: [{name: a, seconds: 5, limit: -1}]}",
-     "rotation.windows[0].limit: expected a number of at least 0, found -1"),
+     "rotation.windows[0].limit: expected a number of at least 1, found -1"),
     ("rotation: {windows: [{name: a}]}", "rotation.windows[0].seconds: missing (or every: day, week or month)"),
     ("rotation: {windows: [{name: a, seconds: 5, every: day}]}",
      "rotation.windows[0].every: either seconds or every, not both"),

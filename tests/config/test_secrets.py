@@ -117,6 +117,16 @@ def test_other_credentials_are_not(value: object) -> None:
     assert problems == [f"providers.one.credentials: takes only {{number: {{label, tier, priority}}}}; {HOME}"]
 
 
+def test_a_slip_of_the_pen_in_facts_is_told_as_one() -> None:
+    facts = {"1": {"lable": PLANTED, "tier": "free"}, 2: {"prioritty": 1}}
+    kept, problems = sieve({"providers": {"one": {"credentials": facts}}})
+    assert kept == {"providers": {"one": {"credentials": {"1": {"tier": "free"}, "2": {}}}}}
+    assert problems == [
+        "providers.one.credentials.1.lable: unknown key (did you mean label?)",
+        "providers.one.credentials.2.prioritty: unknown key (did you mean priority?)",
+    ]
+
+
 def test_a_secret_in_a_fact() -> None:
     _, problems = sieve({"credentials": {"1": {"label": "sk-" + "planted" * 3}}})
     assert problems == [f"credentials.1.label: looks like a secret; {HOME}"]

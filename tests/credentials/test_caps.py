@@ -246,7 +246,7 @@ def test_a_pattern_gives_each_model_its_own_count_and_names_fit_as_in_variables(
 def test_failed_attempts_are_free_and_those_under_way_are_not() -> None:
     house = House(count=1, rules=caps({"model": "small", "max": 2, "cooldown": "fixed:60"}))
     leases = [house.open(), house.open()]
-    assert "2 used" in house.why(1)["cap"].detail
+    assert "2 used" in house.why(1)["concurrency"].detail, "both may fail: whoever comes waits"
     leases[0].settle(FAULT)
     assert house.reasons() == {"alpha#1": []}
     leases[1].settle(LEFT)
@@ -271,7 +271,7 @@ def test_what_began_before_a_rest_and_ends_after_it_counts_for_nothing() -> None
     house = House(count=1, rules=caps({"model": "small", "max": 2, "cooldown": "fixed:60"}))
     early = house.open()
     house.serve()
-    assert house.why(1).keys() == {"cap"}
+    assert house.why(1).keys() == {"concurrency"}
     early.settle(LEFT)
     late_house = House(count=1, rules=caps({"model": "small", "max": 1, "cooldown": "fixed:60"}))
     slow = late_house.open()

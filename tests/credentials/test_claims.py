@@ -288,11 +288,11 @@ def test_a_claim_says_what_it_is_and_on_whose_word() -> None:
     verdict = Verdict("credential", "model", "quota", 30.0, "header")
     claim = one.ledger.learn(Learnt("small", False, Outcome("failed", verdict), NOW, "req-1"), NOW)
     assert claim == Claim("key+model", NOW + 30, "header", "stated", "quota", "req-1", NOW)
-    assert claim.shown("small") == "quota for small (stated, header)"
+    assert claim.shown("small") == "quota for small (stated, header), told to req-1"
     guessed = one.ledger.learn(Learnt("group pro", True, limited(), NOW, "req-2"), NOW)
     assert guessed is not None
     assert (guessed.scope, guessed.confidence, guessed.strikes) == ("group", "assumed", 1)
-    assert guessed.shown("group pro") == "rate_limit for group pro (assumed, status)"
+    assert guessed.shown("group pro") == "rate_limit for group pro (assumed, status), told to req-2"
 
 
 def test_the_claim_that_lasts_longest_is_told_with_its_place() -> None:

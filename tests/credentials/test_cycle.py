@@ -214,10 +214,29 @@ def test_the_reason_tells_its_end_and_its_retry_after_is_true() -> None:
     other = House(count=2, rules={"fair_cycle": {"duration_seconds": 1_000}})
     used_up(other, 1)
     other.spend(2, limited(80))
-    assert other.left(1, "fair_cycle") == pytest.approx(700)
+    assert other.why(1)["fair_cycle"].until is None, "nobody knows when the other is used up"
     assert other.none().free_in_seconds == pytest.approx(80)
     other.clock.advance(700)
     assert other.reasons() == {"alpha#1": [], "alpha#2": []}
+    third = House(count=2)
+    third.serve(limited(500))
+    third.serve(limited(700))
+    assert third.left(1, "fair_cycle") == pytest.approx(410) and third.why(2)["fair_cycle"].until is None
+
+
+@pytest.mark.parametrize("how", ["a reload", "a poll"])
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_rest_that_ends_early_ends_for_the_cycle_too(how: str, count: int) -> None:
+    """What was known when a key was used up does not hold it back: a raised limit, or a vendor that gives anew."""
+    house = House(count=count, rules={"windows": [WINDOW | {"limit": 2}]})
+    house.serve_number(2 * count)
+    assert all("window" in found for found in house.reasons().values())
+    if how == "a reload":
+        house.reload(house.keys, {"windows": [WINDOW | {"limit": 100}]})
+    else:
+        for number in range(1, count + 1):
+            house.told(number, QuotaFact("5h", limit=100, used=0, resets_in_seconds=500, model="small", source="poll"))
+    assert house.reasons() == {f"alpha#{number}": [] for number in range(1, count + 1)}
 
 
 @pytest.mark.parametrize(("seconds", "waits"), [(90, True), (90.1, False), (5_000, False)])

@@ -152,7 +152,7 @@ def test_facts_from_the_declaration_and_the_environment_wins() -> None:
 @pytest.mark.parametrize("bad", ["0", "-1", "1.5", "high", "+1", "1_0", "٣", "9999999"])
 def test_a_priority_is_a_whole_number_of_at_least_1(bad: str) -> None:
     (problem,) = problems_of({**FACTS, "ALPHA_API_KEY_2_PRIORITY": bad})
-    assert problem == "environment: ALPHA_API_KEY_2_PRIORITY: expected a whole number of at least 1"
+    assert problem == f"environment: ALPHA_API_KEY_2_PRIORITY: expected a whole number of at least 1, found {bad!r}"
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rotator.credentials.facts import PLACES_KEPT
 from rotator.quota import QuotaFact
 from tests.credentials.houses import DAY, FAULT, LEFT, OK, House, key, limited, pinned
 
@@ -235,9 +236,10 @@ def test_places_of_a_vendors_own_windows_are_bounded() -> None:
     assert len(one.ring.standings[0].told) <= 256
 
 
-def test_windows_that_are_over_are_forgotten_with_the_next_word() -> None:
+def test_windows_that_are_over_are_forgotten_where_there_are_many() -> None:
     one = house()
-    one.told(1, full("rpm", model="small"))
+    for number in range(PLACES_KEPT):
+        one.told(1, full("rpm", model=f"model-{number}"))
     one.clock.advance(100)
     one.told(1, full("other", model="large"))
     assert list(one.ring.standings[0].told) == ["large"]

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from rotator.config.reader import placed
-from rotator.credentials.policy import RULES_KEPT, Policy, group_place, name_fits, name_token, tier_fits
+from rotator.credentials.policy import RULES_KEPT, Policy, group_place, name_fits, tier_fits
 from rotator.errors import ConfigError
 from tests.credentials.houses import key, rotation
 
@@ -15,13 +15,6 @@ def policy(**given_: Any) -> Policy:
 
 
 # Names.
-
-
-@pytest.mark.parametrize(
-    ("name", "token"), [("gpt-4.1", "GPT_4_1"), ("a/b:c@d", "A_B_C_D"), ("o3", "O3"), ("Ünï", "_N_")]
-)
-def test_how_a_name_stands_in_variables(name: str, token: str) -> None:
-    assert name_token(name) == token
 
 
 @pytest.mark.parametrize(
@@ -159,7 +152,6 @@ def test_of_caps_for_one_place_those_of_the_keys_tier_hold() -> None:
         ({"max_concurrent": 4, "sequential_fallback_multiplier": 3, "concurrency_multipliers": {"1": 2}}, 1, 8, -1),
         ({"mode": "balanced", "max_concurrent": 4, "sequential_fallback_multiplier": 3}, 1, 4, 1),
         ({"max_concurrent": -1, "concurrency_multipliers": {"1": 2}}, 1, -1, -1),
-        ({"max_concurrent": 0, "concurrency_multipliers": {"1": 2}}, 1, 0, -1),
     ],
 )
 def test_concurrency_by_mode_and_priority(given_: dict[str, Any], priority: int, hard: int, optimal: int) -> None:

@@ -413,3 +413,20 @@ async def test_a_removed_provider_has_no_keys() -> None:
     assert house.reasons() == {}
     assert house.pool.explain(TARGET, ANY).as_json() == {"chosen": None, "why": "", "candidates": []}
     await house.refused()
+
+
+@pytest.mark.parametrize(
+    ("outcome", "line"),
+    [
+        (REJECTED, "key alpha#1 was rejected (rejected) and rests 60 s"),
+        (limited(400), "key alpha#1: rate_limit for small (stated, header), and rests 400 s"),
+        (limited(59), None),
+        (limited(90, "provider"), "key alpha#1: rate_limit for the whole provider (stated, header), and rests 90 s"),
+    ],
+)
+async def test_a_long_rest_gets_a_line_in_the_log(
+    caplog: pytest.LogCaptureFixture, outcome: Outcome, line: str | None
+) -> None:
+    house = House(count=1)
+    await house.spoil("alpha#1", outcome)
+    assert caplog.messages == ([] if line is None else [line])

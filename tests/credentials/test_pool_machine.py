@@ -73,7 +73,10 @@ class Used:
         return now < self.end
 
     def full(self, now: float) -> bool:
-        return self.live(now) and self.used + len(self.held) >= WINDOW_LIMIT
+        return self.live(now) and self.used >= WINDOW_LIMIT
+
+    def crowded(self, now: float) -> bool:
+        return self.live(now) and self.used < WINDOW_LIMIT <= self.used + len(self.held)
 
     def begin(self, end: float) -> None:
         self.end, self.used, self.held = end, 0.0, []
@@ -248,12 +251,17 @@ class PoolMachine(RuleBasedStateMachine):
             assert ("pin" in codes) == (needs.pin not in (None, one.label))
             assert ("tried" in codes) == (one.id in needs.tried)
             under_way = sum(lease.credential.id == one.id for lease in self.open if lease not in self.orphans)
-            assert ("concurrency" in codes) == (under_way >= self.hard(one))
+            assert "concurrency" in codes or under_way < self.hard(one)
+            used = self.window(one, model)
+            if "caps" not in self.rules and not used.unsure:
+                crowded = "windows" in self.rules and used.crowded(self.now)
+                assert ("concurrency" in codes) == (under_way >= self.hard(one) or crowded)
             assert ("tier" in codes) == (model == "large" and "model_tiers" in self.rules and one.priority > 1)
             self._check_limits(one, model, codes)
             for reason in candidate.reasons:
                 assert reason.detail
-                assert (reason.until is None) == (reason.code in ("pin", "tried", "concurrency", "tier"))
+                if reason.code != "fair_cycle":
+                    assert (reason.until is None) == (reason.code in ("pin", "tried", "concurrency", "tier"))
                 assert reason.until is None or reason.until > self.now
             if "fair_cycle" in codes:
                 assert self.rules["mode"] == "sequential"

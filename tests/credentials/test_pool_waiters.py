@@ -387,8 +387,8 @@ async def test_a_poll_that_shows_quota_serves_those_that_wait() -> None:
 
 async def test_an_answers_head_that_shows_quota_serves_those_that_wait() -> None:
     house = House(count=2, rules={"mode": "round_robin", "max_concurrent": 2})
-    house.told(1, QuotaFact("rpm", limit=10, used=9, resets_in_seconds=500, model="small", source="poll"))
     stream = house.open(pinned(1))
+    house.told(1, QuotaFact("rpm", limit=10, used=10, resets_in_seconds=500, model="small", source="poll"))
     busy = [house.open(pinned(2)) for _ in range(2)]
     task = asyncio.create_task(waiter(house.pool))
     await turns()

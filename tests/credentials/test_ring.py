@@ -7,6 +7,7 @@ import pytest
 
 from rotator.contracts import Needs
 from rotator.credentials.pool import Lease
+from rotator.quota import QuotaFact
 from rotator.rotation import Pick
 from tests.credentials.houses import (
     ANY,
@@ -268,7 +269,7 @@ def test_models_that_are_kept_are_bounded_and_nothing_that_counts_is_forgotten()
     house.spend(1, OK, "big")
     for number in range(1_100):
         house.spend(1, FAULT, f"model-{number}")
-    assert len(house.ring._seats) == 512
+    assert 0 < len(house.ring._seats) <= 512
     (first, _) = house.pool.standings("alpha")
     assert len(first.tallies) <= 1_024 and len(first.caps) <= 1_102
     house.reload(house.keys)
@@ -307,3 +308,61 @@ def test_many_models_that_wait_cost_an_end_or_a_newcomer_no_more_than_one() -> N
     first = served[0]
     assert isinstance(first, Lease) and first.target.model == "model-0"
     first.settle(OK)
+
+
+# What is kept of cycles.
+
+
+def test_cycles_that_are_kept_are_bounded_and_one_with_a_used_up_key_goes_last() -> None:
+    house = House(count=2)
+    house.serve(limited(3_000))
+    assert house.reasons()["alpha#1"] == ["cooldown", "fair_cycle"]
+    for number in range(1_100):
+        house.serve(model=f"model-{number}")
+    assert len(house.ring.cycles) <= 512
+    assert house.reasons()["alpha#1"] == ["cooldown", "fair_cycle"]
+
+
+def test_a_key_that_left_is_forgotten_by_its_cycle() -> None:
+    house = House(count=2)
+    gone = house.keys[0].id
+    house.serve()
+    house.serve(limited(3_000))
+    [cycle] = house.ring.cycles.values()
+    assert gone in cycle.out and gone in cycle.counts
+    house.reload(house.keys[1:])
+    assert not cycle.out and gone not in cycle.counts
+
+
+def test_a_head_that_says_that_a_peer_is_full_brings_a_used_up_key_back() -> None:
+    house = House(count=2)
+    house.serve(limited(300))
+    house.clock.advance(300)
+    assert house.reasons() == {"alpha#1": ["fair_cycle"], "alpha#2": []}
+    lease = house.open()
+    lease.told([QuotaFact("requests", limit=5, remaining=0, resets_in_seconds=1_000)])
+    assert house.reasons() == {"alpha#1": [], "alpha#2": ["window"]}
+    lease.settle(OK)
+
+
+def test_a_groups_relative_cap_knows_the_limit_where_windows_count_models() -> None:
+    rules = {
+        "quota_groups": {"pro": ["big", "huge"]},
+        "windows": [{"name": "5h", "seconds": 18_000, "limit": 6}],
+        "caps": [{"group": "pro", "max": "50%"}],
+    }
+    house = House(count=1, rules=rules)
+    for model in ("big", "huge", "big"):
+        house.serve(model=model)
+    assert house.why(1, "huge")["cap"].detail == "cap of 3 (50% of 6): 3 used"
+
+
+def test_an_alarm_that_nobody_needs_any_more_does_not_ring() -> None:
+    house = House(count=2, rules={"max_concurrent": 1, "mode": "round_robin"})
+    house.spend(2, limited(50))
+    lease = house.open()
+    house.queue(Needs(deadline=1e9)).done = lambda result: isinstance(result, Lease) and result.settle(OK)
+    lease.settle(OK)
+    before = house.pool.evaluations("alpha")
+    house.clock.advance(1_000)
+    assert house.pool.evaluations("alpha") == before

@@ -178,7 +178,7 @@ def test_the_numbers_in_the_text_are_those_of_the_code() -> None:
     )
     says(
         section("When a key rests"),
-        f"at most {claims.LIMIT_STATED_LONGEST_SECONDS / DAY_SECONDS:g} days",
+        f"at most {claims.LONGEST_SECONDS / DAY_SECONDS:g} days",
         f"for {claims.LIMIT_FIRST_SECONDS:g} s, doubling to {claims.LIMIT_LONGEST_SECONDS:g} s",
         f"{claims.REJECTION_FIRST_SECONDS:g} s doubling to {claims.REJECTION_LONGEST_SECONDS / HOUR:g} h",
         f"for {claims.DOUBT_SECONDS:g} s, is not left out",

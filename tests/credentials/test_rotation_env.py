@@ -235,6 +235,8 @@ def test_without_any_provider_every_name_is_told() -> None:
         ("ROTATION_TOLERANCE", "much", "expected a number from 0 to 1000000000, found 'much'"),
         ("MAX_CONCURRENT_REQUESTS_PER_KEY_ACME", "-2", "expected a whole number of at least -1, found '-2'"),
         ("OPTIMAL_CONCURRENT_REQUESTS_PER_KEY_ACME", "2.5", "expected a whole number of at least -1, found '2.5'"),
+        ("MAX_CONCURRENT_REQUESTS_PER_KEY_ACME", "0", "expected -1 or a number of at least 1, found 0"),
+        ("OPTIMAL_CONCURRENT_REQUESTS_PER_KEY_ACME_BALANCED", "0", "expected -1 or a number of at least 1, found 0"),
         ("MAX_CONCURRENT_REQUESTS_PER_KEY_ACME_BALANCED", "x", "expected a whole number of at least -1, found 'x'"),
         ("CONCURRENCY_MULTIPLIER_ACME_PRIORITY_2", "0", "expected a number from 0.001 to 1000000, found '0'"),
         ("SEQUENTIAL_FALLBACK_MULTIPLIER_ACME", "-1", "expected a number from 0.001 to 1000000, found '-1'"),

@@ -9,46 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rotator.config import Flags, Settings, load
+from rotator.config import Flags, load
 from rotator.config.rotation import Cap, FairCycle, NoReset, Rotation, Window
-from rotator.contracts import Credential
-from rotator.credentials.rotation_of import idle_rules, rotations
+from rotator.credentials.rotation_of import rotations
 from rotator.errors import Problem
 from rotator.upstream.provider import HttpProvider
-
-MODES = ("sequential", "balanced", "round_robin")
-NOWHERE = Path("/nowhere-to-read-files-from")
-
-
-def provider(name: str = "acme", rotation: Mapping[str, Any] | None = None, **declared: Any) -> HttpProvider:
-    return HttpProvider(
-        {"name": name, "protocol": "chat", "base_url": f"https://{name}.example/v1", "rotation": rotation, **declared}
-    )
-
-
-def settings_with(environ: Mapping[str, str], everybodys: Mapping[str, Any] | None = None) -> Settings:
-    settings = load(Flags(), environ=environ, cwd=NOWHERE)
-    return dataclasses.replace(settings, rotation=everybodys or {})
-
-
-def rotating(environ: Mapping[str, str], *providers: HttpProvider, **said: Any) -> dict[str, Rotation]:
-    problems: list[Problem] = []
-    own = {one.name: one for one in providers or (provider(),)}
-    made = rotations(settings_with(environ, **said), own, MODES, problems)
-    assert problems == []
-    return dict(made)
-
-
-def acme(environ: Mapping[str, str], rotation: Mapping[str, Any] | None = None, **more: Any) -> Rotation:
-    """The one provider's, whose files say ``rotation``."""
-    return rotating(environ, provider(rotation=rotation, **more))["acme"]
-
-
-def told(environ: Mapping[str, str], rotation: Mapping[str, Any] | None = None, **more: Any) -> list[str]:
-    problems: list[Problem] = []
-    rotations(settings_with(environ), {"acme": provider(rotation=rotation, **more)}, MODES, problems)
-    return [str(problem) for problem in problems]
-
+from tests.credentials.rotating import MODES, acme, provider, rotating, settings_with, told
 
 #: A file that says everything otherwise than the variables below.
 FILE: dict[str, Any] = {
@@ -267,6 +233,17 @@ def test_names_of_caps_that_mean_nothing(rest: str, reason: str | None) -> None:
         assert len(found) == 1 and found[0].startswith(f"environment: CUSTOM_CAP_ACME_{rest}: {reason}")
 
 
+@pytest.mark.parametrize("held", [{"ACME_API_KEY_2_TIER": "gold"}, {"ACME_API_KEY_TIER": "gold"}, {}])
+def test_a_cap_for_a_tier_that_only_a_key_has(held: dict[str, str]) -> None:
+    more = {} if held else {"credentials": {"1": {"tier": "gold"}, "2": {"label": "x"}}}
+    name = "CUSTOM_CAP_ACME_TGOLD_BIG"
+    reason = f"environment: {name}: unknown tier: gold is the tier of a key; name it in rotation.tiers"
+    assert told({name: "5", **held}, NAMED, **more) == [reason]
+    assert told({name: "5", **held}, {"tiers": {"gold": 1}}, **more) == []
+    (other,) = told({name: "5", "OTHER_API_KEY_TIER": "gold"}, NAMED)
+    assert "expected a number behind the T" in other
+
+
 def test_a_cooldown_without_its_cap() -> None:
     name = "CUSTOM_CAP_COOLDOWN_ACME_T1_BIG"
     (problem,) = told({name: "fixed:5"}, {"caps": [{"tier": 2, "model": "big", "max": 5}]})
@@ -359,8 +336,8 @@ maxima = (
 cooldowns = st.sampled_from(["quota_reset", "offset:300", "fixed:3600"])
 PLAIN = {
     "tolerance": ("ROTATION_TOLERANCE_ACME", numbers),
-    "max_concurrent": ("MAX_CONCURRENT_REQUESTS_PER_KEY_ACME", st.integers(-1, 99)),
-    "optimal_concurrent": ("OPTIMAL_CONCURRENT_REQUESTS_PER_KEY_ACME", st.integers(-1, 99)),
+    "max_concurrent": ("MAX_CONCURRENT_REQUESTS_PER_KEY_ACME", st.just(-1) | st.integers(1, 99)),
+    "optimal_concurrent": ("OPTIMAL_CONCURRENT_REQUESTS_PER_KEY_ACME", st.just(-1) | st.integers(1, 99)),
     "sequential_fallback_multiplier": ("SEQUENTIAL_FALLBACK_MULTIPLIER_ACME", numbers),
     "exhaustion_cooldown_seconds": ("EXHAUSTION_COOLDOWN_THRESHOLD_ACME", numbers),
     "fair_cycle.enabled": ("FAIR_CYCLE_ACME", st.booleans()),
@@ -420,51 +397,3 @@ def test_what_the_environment_says_equals_the_same_in_yaml(data: st.DataObject) 
     assert set(spoken.caps) == set(written.caps) and len(spoken.caps) == len(written.caps)
     assert dataclasses.replace(spoken, caps=()) == dataclasses.replace(written, caps=())
     assert acme(environ, said) == written, "saying it twice changes nothing"
-
-
-# Rules that do nothing.
-
-
-def key(number: int, tier: str | None = None, priority: int = 10) -> Credential:
-    return Credential(str(number), "acme", f"acme#{number}", None, tier, priority)
-
-
-@pytest.mark.parametrize(
-    ("rotation", "lines"),
-    [
-        ({}, []),
-        ({"caps": [{"model": "m", "max": 5}, {"model": "m", "max": "5"}]}, []),
-        ({"caps": [{"model": "m", "max": "80%"}]},
-         ['the cap "80%" of m is inactive until the vendor states a limit']),
-        ({"caps": [{"group": "g", "max": "-5"}, {"group": "g", "max": "+5"}]},
-         ['the cap "-5" of g is inactive until the vendor states a limit',
-          'the cap "+5" of g is inactive until the vendor states a limit']),
-        ({"caps": [{"model": "m", "max": "80%"}], "windows": [{"name": "a", "seconds": 5, "limit": 9}]}, []),
-        ({"caps": [{"model": "m", "max": "80%"}], "windows": [{"name": "a", "seconds": 5}]},
-         ['the cap "80%" of m is inactive until the vendor states a limit']),
-        ({"caps": [{"model": "m", "max": "80%"}],
-          "windows": [{"name": "a", "seconds": 5, "limit": 9, "unit": "tokens"}]},
-         ['the cap "80%" of m is inactive until the vendor states a limit']),
-        ({"caps": [{"tier": "pro", "model": "m", "max": "80%"}],
-          "windows": [{"name": "a", "seconds": 5, "limit": 9, "tier": "free"}]},
-         ['the cap "80%" of m is inactive until the vendor states a limit']),
-        ({"caps": [{"tier": "pro", "model": "m", "max": "80%"}],
-          "windows": [{"name": "a", "seconds": 5, "limit": 9, "tier": 1}]}, []),
-        ({"caps": [{"tier": ["pro", "gold", 3, 10], "model": "m", "max": 1}]},
-         ['the cap "1" of m: no key has tier gold', 'the cap "1" of m: no key has tier 3']),
-        ({"caps": [{"tier": "gold", "model": "m", "max": "80%"}]}, ['the cap "80%" of m: no key has tier gold']),
-        ({"model_tiers": {"m": "pro", "n": "gold", "o": 1, "p": 20}},
-         ["model_tiers: no key has tier gold, which n needs"]),
-        ({"model_tiers": {"m": "gold"}, "tiers": {"gold": 1}}, []),
-        ({"model_tiers": {"m": "gold"}, "tiers": {"gold": 1}, "caps": []}, []),
-    ],
-)  # fmt: skip
-def test_rules_that_do_nothing(rotation: dict[str, Any], lines: list[str]) -> None:
-    keys = (key(1, "pro", 1), key(2, "free"))
-    found = idle_rules({"acme": acme({}, rotation), "beta": acme({}, rotation)}, {"acme": keys})
-    assert list(found) == [f"rotation of acme: {line}" for line in lines]
-
-
-def test_a_number_that_no_key_reaches() -> None:
-    (line,) = idle_rules({"acme": Rotation(model_tiers={"m": 2})}, {"acme": (key(1, None, 3),)})
-    assert line == "rotation of acme: model_tiers: no key has tier 2, which m needs"

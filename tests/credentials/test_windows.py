@@ -167,7 +167,7 @@ def test_a_rolling_window_begins_with_the_first_use_and_again_with_the_next_afte
 def test_what_is_under_way_counts_against_the_limit_until_it_ends() -> None:
     tally = Tally("5h", Period(100.0), 2)
     one, two = tally.reserve(1, 0.0, 0.0), tally.reserve(1, 0.0, 0.0)
-    assert tally.full(0.0) and (tally.used, tally.reserved) == (0, 2)
+    assert tally.crowded(0.0) and not tally.full(0.0) and (tally.used, tally.reserved) == (0, 2)
     assert tally.shown(0.0) == "5h: 0 of 2 requests used, 2 under way"
     tally.settle(one, 1, 0)
     assert not tally.full(0.0) and tally.used_at(0.0) == 1
@@ -386,7 +386,7 @@ def test_the_window_that_ends_last_decides_and_each_is_told() -> None:
 def test_tokens_are_reserved_as_estimated_and_counted_as_they_were() -> None:
     house = House(count=1, rules=windows({"name": "tpm", "seconds": 60, "limit": 1_000, "unit": "tokens"}))
     lease = house.open(Needs(tokens=1_000))
-    assert house.why(1)["window"].detail == "tpm: 0 of 1000 tokens used, 1000 under way"
+    assert house.why(1)["concurrency"].detail == "tpm: 0 of 1000 tokens used, 1000 under way"
     lease.settle(spent(400))
     house.serve(spent(500, "failed"), Needs(tokens=10))
     house.serve(spent(599, "cancelled"), Needs(tokens=10))

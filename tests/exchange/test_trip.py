@@ -366,7 +366,12 @@ async def test_a_pin_takes_the_key_of_that_label_or_none(house: House, protocol:
     assert (answer.status, answer.headers["retry-after"], house.used(protocol)) == (429, "30", [2, 2, 2])
     unknown = await house.ask(protocol, house.body(protocol, "text"), headers={"x-rotator-credential": "nope"})
     assert (unknown.status, unknown.headers["x-should-retry"]) == (400, "false")
-    assert "nope" in unknown.error["message"]
+    assert unknown.error["message"].endswith("has no key labelled 'nope'")
+    for wrong, shown in (("#", ""), ("#22", "#2"), ("-3", "#3"), ("x" * 200, "")):
+        asked = PROVIDERS[protocol] + wrong
+        unknown = await house.ask(protocol, house.body(protocol, "text"), headers={"x-rotator-credential": asked})
+        hint = f" (did you mean {PROVIDERS[protocol]}{shown or '#1'}?)" if len(asked) < 80 else ""
+        assert unknown.error["message"].endswith(f"has no key labelled {asked[:80]!r}{hint}")
 
 
 @BOTH

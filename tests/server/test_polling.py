@@ -215,6 +215,42 @@ async def test_a_key_that_fails_holds_up_no_other_and_is_told_once(
     assert len(warnings(caplog)) == 2
 
 
+@pytest.mark.parametrize(
+    ("windows", "reason"),
+    [
+        ("[{name: 5h, used: $.used}, {name: 7d, used: $.week.used}]", "none of 5h, 7d was found on the page"),
+        ("[{name: 5h, used: $.used}]", "5h was not found on the page"),
+    ],
+)
+async def test_a_page_without_what_is_looked_for_is_told_once(
+    bench: Bench, caplog: pytest.LogCaptureFixture, windows: str, reason: str
+) -> None:
+    quota = f"quota: {{path: /usage, every_seconds: 100, windows: {windows}}}"
+    empty = Canned((b'{"usage": 5}',))
+    bench.vendor.answers["key-number-one"] = empty
+    await bench.adopt(TWO_KEYS, quota)
+    for count in range(1, 4):
+        await bench.clock.step((await bench.rested(count))[-1])
+    message = f"the quota of mine#1 told nothing: {reason}"
+    assert warnings(caplog) == [message] and all(pause <= 110 for pause in bench.clock.slept)
+    # A failure in between is no news of the page; facts are, and then nothing once more.
+    for count, answer in enumerate((FAILURES["an error"], empty, Canned((b'{"used": 5}',)), empty), 4):
+        await bench.rested(count)
+        bench.vendor.answers["key-number-one"] = answer
+        await bench.clock.step(bench.clock.slept[-1])
+    await bench.rested(8)
+    assert [line for line in warnings(caplog) if "told nothing" in line] == [message, message]
+
+
+async def test_a_reload_after_a_page_that_told_nothing_may_be_the_cure(bench: Bench) -> None:
+    await bench.adopt(ONE_KEY, QUOTA.replace("$.used", "$.usde"))
+    await bench.rested(1)
+    assert bench.delivered[0][1] == ()
+    await bench.adopt(ONE_KEY)
+    await bench.rested(2)
+    assert [fact.used for fact in bench.delivered[1][1]] == [5]
+
+
 async def test_a_vendor_that_fails_is_asked_more_and_more_rarely(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -374,9 +410,16 @@ async def test_a_mistake_in_code_is_contained(bench: Bench, caplog: pytest.LogCa
 
 
 async def test_a_rhythm_that_is_none_is_contained(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
-    await coded(bench, "return []", "'often'")
+    await coded(bench, "return [QuotaFact('day', used=1.0)]", "'often'")
     await until(lambda: not polling())
     assert warnings(caplog) == ["background job quotas of coded failed and is skipped"]
+
+
+async def test_code_that_says_nothing_is_told_once(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    await coded(bench, "return []")
+    await bench.clock.step((await bench.rested(1))[-1])
+    await bench.rested(2)
+    assert warnings(caplog) == ["the quota of coded#0 told nothing"]
 
 
 # The whole proxy.

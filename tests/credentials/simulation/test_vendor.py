@@ -71,7 +71,7 @@ def test_without_limits_those_of_the_windows_are_enforced() -> None:
         windows=[
             {"name": "m", "seconds": 60, "limit": 2, "applies_to": "group"},
             {"name": "d", "every": "day", "at": "01:00", "limit": 3, "applies_to": "credential"},
-            {"name": "v", "reset": "vendor", "limit": 0},
+            {"name": "v", "reset": "vendor"},
             {"name": "c", "seconds": 60},
         ],
         quota_groups={"g": ["small", "big"]},
