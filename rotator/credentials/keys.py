@@ -169,7 +169,9 @@ class KeySeat:
 
     @property
     def used(self) -> float:
-        return self.primary.used_at(self.around.now)
+        tally = self.primary  # as Tally.used_at: a draw asks each key for it
+        over = tally.opened is None or (tally.end is not None and self.around.now >= tally.end)
+        return 0.0 if over else tally.used + tally.reserved
 
     @property
     def limit(self) -> float | None:

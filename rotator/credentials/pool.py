@@ -42,7 +42,7 @@ TOLD_SECONDS: Final = 60.0
 class Lease:
     """The right to use one credential for one attempt; settles exactly once, whatever happens.
 
-    ``decision`` says why this key. ``began`` is monotonic seconds, ``waited_seconds`` how long it had waited for a place.
+    ``decision`` says why this key. ``began`` is monotonic seconds, ``waited_seconds`` how long it waited for a place.
     """
 
     __slots__ = (

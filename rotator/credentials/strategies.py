@@ -55,10 +55,8 @@ class Balanced:
 
 
 def _loads(seats: Sequence[Seat]) -> list[float]:
-    limits = [seat.limit for seat in seats]
-    if all(limits):
-        return [100 * seat.used / limit for seat, limit in zip(seats, limits, strict=True) if limit]
-    return [seat.used for seat in seats]
+    loads = [100 * seat.used / limit for seat in seats if (limit := seat.limit)]
+    return loads if len(loads) == len(seats) else [seat.used for seat in seats]
 
 
 class RoundRobin:
