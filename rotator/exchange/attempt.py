@@ -15,6 +15,7 @@ from rotator.contracts import Call, Caller, Context, Envelope, Meter, Outcome, V
 from rotator.credentials.pool import Lease
 from rotator.errors import UpstreamFailed
 from rotator.exchange.answer import Answer, RawStream, Stream, media_type
+from rotator.exchange.fidelity import check_faithful, wants_faithful
 from rotator.exchange.native import NativeStream
 from rotator.exchange.plan import Plan, names
 from rotator.exchange.stages import Chain, TransformFailed, Unfit, written
@@ -187,7 +188,10 @@ class Attempt:
         request = replace(parsed.request, model=target.model)
         task = Task(request, parsed.ids, ledger, len(self.asked.call.body), watch)
         self._translation = Translation(pair, task, ctx)
-        return self._translation.request()
+        built = self._translation.request()
+        if wants_faithful(self.asked.call.headers):
+            check_faithful(ledger, pair.upstream_name)
+        return built
 
     @property
     def losses(self) -> Sequence[Loss]:

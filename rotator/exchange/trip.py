@@ -17,6 +17,7 @@ from rotator.credentials.sessions import identify
 from rotator.errors import NoCredential, Refused, UpstreamFailed
 from rotator.exchange.answer import Answer
 from rotator.exchange.attempt import Asked, Attempt, AttemptFailed, Parsed
+from rotator.exchange.fidelity import check_faithful, wants_faithful
 from rotator.exchange.plan import REQUIRE_HEADER, UNTRANSLATED, Plan, required_lane
 from rotator.exchange.record import RequestRecord
 from rotator.exchange.stages import Stage, Unfit, converted
@@ -88,11 +89,13 @@ class Trip:
         self.number = 0
         self.waited = False
         self.parsed: Parsed | None = None
+        self.faithful = False
 
     async def open(self, protocol: ProtocolAdapter, envelope: Envelope) -> Answer:
         """The first answer worth showing.  Raises Refused with what the client is to be told."""
         targets = await self._targets(envelope.model, protocol.name)
         self.deadline = self.means.clock.monotonic() + self.world.timeouts.global_seconds
+        self.faithful = wants_faithful(self.call.headers)
         error: NeutralError | None = None
         tried, most = 0, self.world.retry.max_targets
         for place, target in enumerate(targets, 1):
@@ -115,7 +118,7 @@ class Trip:
             except (UpstreamFailed, NoCredential) as failed:
                 error = failed.error
         if error is not None and error.code == UNTRANSLATED and self.call.operation == "count_tokens":
-            if REQUIRE_HEADER not in self.call.headers and PIN_HEADER not in self.call.headers:
+            if not self.faithful and REQUIRE_HEADER not in self.call.headers and PIN_HEADER not in self.call.headers:
                 return self._estimate(protocol, envelope)
         raise Refused(error or error_of(ErrorKind.NOT_FOUND, f"model {envelope.model!r} leads nowhere"))
 
@@ -238,10 +241,15 @@ class Trip:
         """Nobody need wait for a key to hear that the target cannot say it.  Raises Unfit."""
         if plan.pair is None or plan.pair.adapters or self.parsed is None:
             return
+        ledger = Ledger()
+        for loss in self.parsed.losses:
+            ledger.add(loss)
         try:
-            plan.pair.upstream.build(self.parsed.request, Ledger())
+            plan.pair.upstream.build(self.parsed.request, ledger)
         except Refused as refused:
             raise Unfit(refused.error) from refused
+        if self.faithful:
+            check_faithful(ledger, plan.pair.upstream_name)
 
     def _told_attempt(self, trace: Recorder, plan: Plan, lease: Lease, session: str | None) -> None:
         target = plan.target
