@@ -366,3 +366,11 @@ def test_an_alarm_that_nobody_needs_any_more_does_not_ring() -> None:
     before = house.pool.evaluations("alpha")
     house.clock.advance(1_000)
     assert house.pool.evaluations("alpha") == before
+
+
+def test_seats_are_bounded_where_nothing_else_grows_with_the_models() -> None:
+    house = House(count=2, rules={"quota_groups": {"all": ["*"]}})
+    for number in range(600):
+        house.serve(model=f"model-{number}")
+    assert len(house.ring._seats) == 512 and "model-0" not in house.ring._seats
+    assert len(house.ring.standings[0].tallies) == 1
