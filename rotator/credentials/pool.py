@@ -148,7 +148,7 @@ class Pool:
             policy, strategy = Policy(rotation), strategies[rotation.mode]
             line = before.pop(provider, None)
             if line is None:
-                line = Line(Ring(provider, policy, strategy, [], self.clock, self._rng), WaitingLine())
+                line = Line(Ring(policy, strategy, [], self.clock, self._rng), WaitingLine())
             line.ring.adopt(policy, strategy, standings)
             self._lines[provider] = line
         for line in before.values():

@@ -62,7 +62,6 @@ class Choice:
 class Ring:
     """See the module.  ``strategy`` is the one that ``policy`` names."""
 
-    provider: str
     policy: Policy
     strategy: Strategy
     standings: list[Standing]

@@ -30,7 +30,8 @@ from rotator.neutral.losses import Ledger, Loss
 from rotator.neutral.response import Response
 from rotator.neutral.usage import CHARACTERS_PER_TOKEN, estimated
 from rotator.plugins import tell
-from rotator.routing.decide import Action, counts, decide
+from rotator.routing.decide import Action, decide
+from rotator.routing.progress import Progress
 from rotator.trace.recorder import Recorder
 from rotator.wire.jsontext import dumps, needs_exact, read
 from rotator.wire.transport import Transport
@@ -44,9 +45,6 @@ TRACED_KEYS: Final = 100
 #: Of a label that no key has: how much is repeated, and with how many others it is compared.
 LABEL_SHOWN: Final = 80
 LABELS_COMPARED: Final = 50
-#: The pause before the same key is asked again after a fault, doubling; both are varied by a fifth.
-BACKOFF_SECONDS: Final = 0.5
-BACKOFF_LONGEST_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,19 +57,6 @@ class Means:
     rng: Random = field(default_factory=Random)
     #: Asks vendors for their models, so that the router knows names that nobody declared.
     learn: Callable[[World], Awaitable[object]] | None = None
-
-
-@dataclass(slots=True)
-class Progress:
-    """How far one request has come on one target; ``targets_left`` are those behind it."""
-
-    targets_left: int = 0
-    tried: set[str] = field(default_factory=set)
-    limited: set[str] = field(default_factory=set)
-    faulted: set[str] = field(default_factory=set)
-    again: int = 0
-    last: AttemptFailed | None = None
-    fault: AttemptFailed | None = None
 
 
 class Trip:
@@ -162,7 +147,7 @@ class Trip:
         ids = Ids(record.request_id, int(record.at), envelope.model)
         return Parsed(converted(parse, body), tuple(ledger.losses), ids)
 
-    async def _credentials(self, plan: Plan, envelope: Envelope, progress: Progress) -> Answer:
+    async def _credentials(self, plan: Plan, envelope: Envelope, progress: Progress[AttemptFailed]) -> Answer:
         """Attempt after attempt with the keys that the pool grants, until one answers or none is left."""
         retry = self.world.retry
         session = self._session(plan)
@@ -192,14 +177,8 @@ class Trip:
             except AttemptFailed as failed:
                 if failed.unsent:
                     self.record.attempts -= 1
-                progress.last = failed
-                progress.tried.add(lease.credential.id)
-                if counts(failed.verdict) and not failed.unsent:
+                if progress.failed(lease.credential.id, failed.verdict, failed, sent=not failed.unsent):
                     self.counted += 1
-                    progress.faulted.add(lease.credential.id)
-                    progress.fault = failed
-                elif failed.verdict.scope == "model":
-                    progress.limited.add(lease.credential.id)
                 action = decide(failed.verdict, self.counted, retry.max_attempts, progress.targets_left)
                 if self.trace is not None:
                     tell_verdict(self.trace, self.number, failed.cause, failed.verdict, str(action))
@@ -208,7 +187,9 @@ class Trip:
                 if action is Action.FAIL_OVER:
                     raise failed.told() from None
 
-    async def _lease(self, plan: Plan, session: str | None, pin: str | None, progress: Progress) -> Lease:
+    async def _lease(
+        self, plan: Plan, session: str | None, pin: str | None, progress: Progress[AttemptFailed]
+    ) -> Lease:
         """A key, at once or when a busy one has a free place; with another target behind this one nobody waits.
 
         Raises NoCredential.
@@ -271,7 +252,7 @@ class Trip:
         begin = self.world.timeouts.stream_ttfb_seconds
         return min(left, begin) if streaming and begin is not None else left
 
-    async def _waited(self, none: NoCredential, progress: Progress, retry: Retry) -> bool:
+    async def _waited(self, none: NoCredential, progress: Progress[AttemptFailed], retry: Retry) -> bool:
         """Wait once for the earliest end of a short limit; keys that were only limited may then be asked again.
 
         Only on the last target: as long as there is another one, nobody waits.
@@ -284,20 +265,19 @@ class Trip:
         self.waited = True
         self._told_wait("the end of a limit", wait)
         await self.means.clock.sleep(wait + 0.001)
-        progress.tried -= progress.limited
+        progress.limits_ended()
         return True
 
-    async def _again(self, progress: Progress, retry: Retry) -> bool:
+    async def _again(self, progress: Progress[AttemptFailed], retry: Retry) -> bool:
         """After faults only, when no other key is left: ask the same keys once more, a little later."""
-        if not progress.faulted or progress.again >= retry.same_key:
+        pause = progress.pause_seconds(retry.same_key)
+        if pause is None:
             return False
-        pause = min(BACKOFF_SECONDS * 2**progress.again, BACKOFF_LONGEST_SECONDS) * self.means.rng.uniform(0.8, 1.2)
+        pause *= self.means.rng.uniform(0.8, 1.2)
         if self.means.clock.monotonic() + pause >= self.deadline:
             return False
-        progress.again += 1
         await self.means.clock.sleep(pause)
-        progress.tried -= progress.faulted
-        progress.faulted.clear()
+        progress.paused()
         return True
 
     def _session(self, plan: Plan) -> str | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from random import Random
 from typing import Final, NamedTuple
 
@@ -21,11 +21,9 @@ from rotator.credentials.simulation.clock import Moment, VirtualClock
 from rotator.credentials.simulation.report import Counts
 from rotator.credentials.simulation.vendor import Reply
 from rotator.errors import NoCredential, Refused
-from rotator.routing.decide import Action, counts, decide
+from rotator.routing.decide import Action, decide
+from rotator.routing.progress import Progress
 
-#: As in ``rotator.exchange.trip``.
-BACKOFF_SECONDS: Final = 0.5
-BACKOFF_LONGEST_SECONDS: Final = 5.0
 #: Added to the wait for a short limit.
 MARGIN_SECONDS: Final = 0.001
 #: Models that lead nowhere of which the reason is kept.
@@ -58,19 +56,6 @@ class Refusal(NamedTuple):
     reason: str
     status: int
     final: bool = False
-
-
-@dataclass(slots=True)
-class Progress:
-    """How far a request has come on one target; ids of keys, and the last failure of each kind."""
-
-    targets_left: int = 0
-    tried: set[str] = field(default_factory=set)
-    limited: set[str] = field(default_factory=set)
-    faulted: set[str] = field(default_factory=set)
-    again: int = 0
-    last: Verdict | None = None
-    fault: Verdict | None = None
 
 
 class Trip:
@@ -110,7 +95,7 @@ class Trip:
                 break
         return refusal
 
-    async def _keys(self, target: Target, progress: Progress) -> Refusal | None:
+    async def _keys(self, target: Target, progress: Progress[Verdict]) -> Refusal | None:
         """Attempt after attempt with the keys that the pool grants, until one answers or none is left."""
         while True:
             if self.scene.clock.monotonic() >= self.deadline:
@@ -124,22 +109,12 @@ class Trip:
             verdict = await self._attempt(lease)
             if verdict is None:
                 return None
-            self._learn(progress, lease.credential, verdict)
+            self.counted += progress.failed(lease.credential.id, verdict, verdict)
             action = decide(verdict, self.counted, self.scene.retry.max_attempts, progress.targets_left)
             if action is not Action.ROTATE:
                 return Refusal(verdict.reason, 500, final=action is Action.STOP)
 
-    def _learn(self, progress: Progress, key: Credential, verdict: Verdict) -> None:
-        progress.last = verdict
-        progress.tried.add(key.id)
-        if counts(verdict):
-            self.counted += 1
-            progress.faulted.add(key.id)
-            progress.fault = verdict
-        elif verdict.scope == "model":
-            progress.limited.add(key.id)
-
-    async def _lease(self, target: Target, progress: Progress) -> Lease:
+    async def _lease(self, target: Target, progress: Progress[Verdict]) -> Lease:
         """A key, at once or when a busy one has a free place.  Raises NoCredential."""
         scene, arrival = self.scene, self.arrival
         deadline = -math.inf if progress.targets_left else self.deadline
@@ -169,7 +144,7 @@ class Trip:
         count.ended(verdict, self.wait, scene.clock.monotonic())
         return verdict
 
-    async def _waited(self, none: NoCredential, progress: Progress) -> bool:
+    async def _waited(self, none: NoCredential, progress: Progress[Verdict]) -> bool:
         """Wait once for the earliest end of a short limit; keys that were only limited may then be asked again."""
         wait = none.free_in_seconds
         if self.waited or progress.targets_left or wait is None or wait > self.scene.retry.small_cooldown_seconds:
@@ -178,21 +153,19 @@ class Trip:
             return False
         self.waited = True
         await self._pause(wait + MARGIN_SECONDS)
-        progress.tried -= progress.limited
+        progress.limits_ended()
         return True
 
-    async def _again(self, progress: Progress) -> bool:
+    async def _again(self, progress: Progress[Verdict]) -> bool:
         """After faults only, when no other key is left: ask the same keys once more, a little later."""
-        if not progress.faulted or progress.again >= self.scene.retry.same_key:
+        pause = progress.pause_seconds(self.scene.retry.same_key)
+        if pause is None:
             return False
-        pause = min(BACKOFF_SECONDS * 2**progress.again, BACKOFF_LONGEST_SECONDS)
         pause *= self.scene.rng.uniform(0.8, 1.2)
         if self.scene.clock.monotonic() + pause >= self.deadline:
             return False
-        progress.again += 1
         await self._pause(pause)
-        progress.tried -= progress.faulted
-        progress.faulted.clear()
+        progress.paused()
         return True
 
     async def _pause(self, seconds: float) -> None:
