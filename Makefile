@@ -19,12 +19,12 @@ LOCK := $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --gene
 # shim without a Python behind it.
 PYTHON ?=
 
-.PHONY: help run test lint types wheel lock bench mutants clean
+.PHONY: help run test lint types wheel lock bench mutants agents clean
 
 help:
 	@echo 'make run    install what is needed and serve on 127.0.0.1:8000 (flags: make run ARGS="--demo --port 8001")'
 	@echo 'make test   lint, type check and test everything (flags for pytest: make test ARGS="-k sse")'
-	@echo 'make lint | types | bench | mutants | wheel | lock | clean'
+	@echo 'make lint | types | bench | mutants | agents | wheel | lock | clean'
 
 # exec: signals reach the server itself, and make has nothing of its own to say when it has ended well.
 run: $(RUN)
@@ -45,6 +45,11 @@ bench: $(TEST)
 # Changes the code in copies and counts what the tests notice; minutes (flags: make mutants ARGS="--only protocols/chat").
 mutants: $(TEST)
 	@$(PY) -m tests.mutants $(ARGS)
+
+# Installs real clients into a folder outside the tree and runs them against the server; minutes (flags: make agents
+# ARGS="claude-code", ARGS=--list).
+agents: $(TEST)
+	@$(PY) -m tests.agents $(ARGS)
 
 # Through the sdist: it leaves out what git ignores, such as private plug-ins in providers/.
 wheel: $(TEST)

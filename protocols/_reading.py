@@ -13,6 +13,9 @@ from rotator.api import ErrorKind, Path, Refused, error_of, written_path
 
 T = TypeVar("T")
 
+#: The code of a refusal: no other vendor keeps conversations.
+UNKEPT = "conversation_unsupported"
+
 
 def refuse(at: Path, reason: str, *, code: str | None = None) -> NoReturn:
     """400 naming the field; retrying cannot help."""

@@ -32,6 +32,7 @@ from rotator.contracts import (
 )
 from rotator.errors import ConfigError, PluginError, Refused, UpstreamFailed
 from rotator.hookspecs import AttemptSeen, hookimpl
+from rotator.neutral.bound import BoundState, Stripped
 from rotator.neutral.codec import Built, Codec, Ids, Reader, ToolName, Writer
 from rotator.neutral.error import STATUS, ErrorKind, NeutralError, bad_event, error_of, kind_of_status
 from rotator.neutral.events import (
@@ -55,6 +56,7 @@ from rotator.neutral.events import (
 )
 from rotator.neutral.losses import Ledger, Loss, Note
 from rotator.neutral.parts import (
+    SEALED,
     CacheMark,
     Citation,
     Logprob,
@@ -87,6 +89,7 @@ from rotator.neutral.request import (
     Tool,
     ToolPolicy,
     Turn,
+    WebSearch,
 )
 from rotator.neutral.response import Candidate, Finish, Response
 from rotator.neutral.restore import wrapped_input
@@ -100,6 +103,7 @@ from rotator.wire.jsontext import NotJson, dumps, loads
 from rotator.wire.sse import Frame, frames, pieces, write_frame
 
 __all__ = [
+    "SEALED",
     "STATUS",
     "Adapter",
     "ArgumentsDelta",
@@ -109,6 +113,7 @@ __all__ = [
     "Beat",
     "BlockEnd",
     "BlockStart",
+    "BoundState",
     "Built",
     "CacheMark",
     "CacheWish",
@@ -186,6 +191,7 @@ __all__ = [
     "State",
     "StateSeen",
     "Strategy",
+    "Stripped",
     "Text",
     "TextDelta",
     "Thought",
@@ -199,6 +205,7 @@ __all__ = [
     "Usage",
     "UsageSeen",
     "Verdict",
+    "WebSearch",
     "WireAdapter",
     "WireRequest",
     "Writer",

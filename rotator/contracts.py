@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
 
+from rotator.neutral.bound import BoundState
 from rotator.neutral.codec import Codec
 from rotator.neutral.error import NeutralError
 from rotator.neutral.losses import NOTES_LIMIT, Note
@@ -86,7 +87,7 @@ class Signals:
 
     ``visible``: something a person would see has come. ``finish``: the vendor's own finish reason. ``ended``: the
     protocol's terminal has come. ``error``: the vendor's error, in the body or in-band. ``outputs`` counts pieces of
-    output (deltas): pings and comments are none.
+    output (deltas): pings and comments are none. ``states`` are the opaque states in it (protocols.md 2.4).
     """
 
     visible: bool = False
@@ -95,6 +96,11 @@ class Signals:
     ended: bool = False
     usage: Usage | None = None
     error: NeutralError | None = None
+    states: list[str] = field(default_factory=list)
+
+    def hold(self, state: str) -> None:
+        """One more state, up to what any answer could need."""
+        self.states += [state] if len(self.states) < 1_000 else []
 
 
 class Meter(Protocol):
@@ -158,6 +164,8 @@ class ProtocolAdapter(Protocol):
     fallback: bool
     #: The operations that can be translated from and to other protocols.
     codecs: Mapping[Operation, Codec]
+    #: None where its requests hold no such state.
+    state: BoundState | None
 
     def recognises(self, headers: Mapping[str, str]) -> bool:
         """Whether a request to an endpoint that protocols share (``/v1/models``) comes from a client of this one."""
@@ -442,6 +450,7 @@ class Needs(NamedTuple):
     """What a lease must satisfy. ``pin`` is a label that the client asked for; ``tried`` are credential ids used up.
 
     ``session`` places the request (rendezvous hash) so that a conversation stays on one key and its prompt cache.
+    ``home`` is the id of the credential that reasoning in the conversation is bound to: it serves if it can.
     ``deadline`` (monotonic seconds) is how long it may wait for a place; in the past: not at all. ``tokens`` is an
     estimate of what it costs, ``request`` its id; ``free``: it counts against no window and no cap.
     """
@@ -453,6 +462,7 @@ class Needs(NamedTuple):
     tokens: int = 0
     request: str = ""
     free: bool = False
+    home: str | None = None
 
 
 class Outcome(NamedTuple):

@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from rotator.config.reader import At
 from rotator.config.rotation import Rotation
-from rotator.config.schema import Limits, Retry, Timeouts, Trace
+from rotator.config.schema import STATE_SECRET, Limits, Retry, Timeouts, Trace
 from rotator.config.settings import Settings
 from rotator.config.suggest import nearest, unknown
 from rotator.contracts import Adapter, Credential, Operation, ProtocolAdapter, Provider, Target
@@ -126,6 +126,7 @@ def build_world(settings: Settings, loaded: Loaded, generation: int) -> World:
         raise ConfigError(problems)
     secrets = [key.secret for keys in credentials.values() for key in keys if key.secret is not None]
     secrets += [key.secret for key in settings.client_keys]
+    secrets += [settings.environment[STATE_SECRET].value] if STATE_SECRET in settings.environment else []
     secrets += [secret for proxy in proxies.values() for secret in (proxy, *_password(proxy))]
     limits, timeouts, retry = settings.get(Limits), settings.get(Timeouts), settings.get(Retry)
     routes = [ModelRoute(one.pattern, one.target, one.alias) for one in settings.routes]

@@ -23,7 +23,7 @@ def make_world(
     if config:
         (cwd / "rotator.yaml").write_text(config, encoding="utf-8")
     flags = Flags(plugins=tuple(map(str, plugins)), demo=demo or None)
-    settings = load(flags, environ=environ, cwd=cwd)
+    settings = load(flags, environ={"ROTATOR_STATE": str(cwd / "state"), **environ}, cwd=cwd)
     return build_world(settings, load_plugins(settings.plugins), 1)
 
 

@@ -69,6 +69,8 @@ VENDOR_WORDS: dict[tuple[str, str], str] = {
 CROSS_CUTTING: dict[str, str] = {
     "tests/test_architecture.py": "the rules of the house",
     "tests/test_incidents.py": "the incidents that others had, and which test each gave us",
+    "tests/test_pitfalls.py": "the pitfalls of the reference, and which test keeps us out of each",
+    "tests/agents": "real clients: the Python SDKs' helpers; more that are installed are run by `make agents`",
     "tests/translation": "the tables of conversions, row by row, through codecs and through the server",
     "tests/credentials/test_rotation_docs.py": "the page about rotation: its YAML and its numbers, played",
     "tests/faults": "the fault table: what networks and vendors do, row by row",
@@ -77,6 +79,7 @@ CROSS_CUTTING: dict[str, str] = {
     "tests/cli/test_canary.py": "planted secrets in everything that leaves the process",
     "tests/server/test_confused.py": "requests that try to lead the proxy elsewhere",
     "tests/server/test_agent_loop.py": "agents that work over another protocol, with the official SDKs",
+    "tests/exchange/test_state_trips.py": "reasoning state over several turns, through clients of either protocol",
     "tests/server/test_sdks.py": "the official SDKs over the whole server",
     "tests/server/test_rotation_env.py": "each name of rotation in the environment, and the keys that the vendor sees",
     "tests/server/test_rotation_load.py": "many requests on few keys, and who waits for a busy one",

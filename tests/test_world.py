@@ -197,6 +197,7 @@ def test_two_providers_that_variables_cannot_tell_apart_stop_the_start(build: Bu
     assert f"{token(twins[0])}_API_KEY" in problem and all(name in problem for name in twins)
 
 
+@pytest.mark.pitfall("C15")
 def test_an_unknown_protocol_is_told_with_the_known_ones(build: Builder) -> None:
     (problem,) = build.refused(config='providers: {alpha: {protocol: telepathy, base_url: "https://x.example"}}')
     assert "no protocol is named 'telepathy'" in problem and "chat, messages" in problem

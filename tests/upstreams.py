@@ -185,7 +185,7 @@ class House:
         base = base or self.vendor.url
         generation = next(self.numbers)
         self.keys = {}
-        variables = dict(environ)
+        variables = {"ROTATOR_STATE": str(self.folder / "state"), **environ}
         for name in PROVIDERS.values():
             self.keys[name] = [f"key-{generation}-{name}-{number}-abcdef" for number in range(1, keys + 1)]
             for number, key in enumerate(self.keys[name], 1):
@@ -263,7 +263,8 @@ async def inhabited(folder: Path) -> AsyncIterator[House]:
     clock = FakeClock()
     vendor = engine.Engine(pace_seconds=0.0, clock=lambda: 1_800_000_000.0)
     await vendor.start()
-    settings = load(Flags(), environ={"VENDOR_API_BASE": vendor.chat_base, "VENDOR_API_KEY": "first"}, cwd=folder)
+    variables = {"VENDOR_API_BASE": vendor.chat_base, "VENDOR_API_KEY": "first", "ROTATOR_STATE": str(folder / "state")}
+    settings = load(Flags(), environ=variables, cwd=folder)
     try:
         async with (
             serving(build_world(settings, LOADED, 0), clock=clock) as proxy,

@@ -24,6 +24,7 @@ from .._shared import header_hints, peek_model_and_stream
 from .codec import ChatCodec
 from .errors import read_error, refuse
 from .meter import ChatMeter
+from .state import ChatState
 
 #: User-Agent beginnings of agents whose ``prompt_cache_key`` is one conversation.  Source: clients.md 1.7.
 KEYED_AGENTS = ("codex", "opencode")
@@ -45,6 +46,7 @@ class Chat:
     #: Unknown paths are refused in OpenAI's envelope (design.md 6, Endpoints).
     fallback = True
     codecs: Mapping[Operation, Codec] = {"generate": ChatCodec()}
+    state = ChatState()
 
     def recognises(self, headers: Mapping[str, str]) -> bool:
         """Nothing marks an OpenAI client; it is what remains.  Source: clients.md 1.6."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from rotator.api import (
+    SEALED,
     Citation,
     ErrorKind,
     Finish,
@@ -108,14 +109,36 @@ def sealed(details: list[dict[str, Any]]) -> str:
     return ""
 
 
-def unsealed(state: State, own: bool) -> list[dict[str, Any]]:
-    """The entries in such a state; none in that of another protocol."""
-    if not own or state.kind != "encrypted":
+def unsealed(state: State) -> list[dict[str, Any]]:
+    """The entries in such a state; none in one of another protocol."""
+    if state.kind != "encrypted":
         return []
     try:
         return objects(loads(state.value.encode("utf-8", "surrogatepass")))
     except NotJson:
         return []
+
+
+def is_sealed(value: Any) -> TypeGuard[str]:
+    """Whether a text is the envelope in which clients keep another protocol's state."""
+    return isinstance(value, str) and value.startswith(SEALED)
+
+
+def is_proved(state: State | None) -> TypeGuard[State]:
+    """Whether the engine has proved that the very vendor who is asked made it.  Source: protocols.md 2.4 R10."""
+    return state is not None and state.origin is not None
+
+
+def kept_detail(state: State, text: str, place: int) -> dict[str, Any]:
+    """The entry of ``reasoning_details`` in which a client keeps sealed state and sends it back.
+
+    The convention is OpenRouter's (conversion-pitfalls.md P121). The index is for SDKs that put lists together by it
+    (protocols.md 4.3, row "list-valued extensions").
+    """
+    if state.kind == "signature":
+        return {"type": "reasoning.text", "text": text, "signature": state.value, "index": place}
+    summary = {"summary": text} if text else {}
+    return {"type": "reasoning.encrypted", **summary, "data": state.value, "index": place}
 
 
 def logprobs_of(logprobs: Any, name: str) -> tuple[Logprob, ...]:
@@ -227,6 +250,11 @@ def signature_of(call: Mapping[str, Any]) -> str:
     extra = call.get("extra_content")
     google = extra.get("google") if isinstance(extra, dict) else None
     return word(google.get("thought_signature")) if isinstance(google, dict) else ""
+
+
+def tells_signature(state: State, own: bool) -> bool:
+    """Whether the state of a call goes to the client: of other protocols' answers what is sealed."""
+    return state.kind == "signature" and (own or is_sealed(state.value))
 
 
 def written_signature(signature: str) -> dict[str, Any]:

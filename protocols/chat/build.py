@@ -7,30 +7,40 @@ from typing import Final
 from rotator.api import Built, Ledger, Request, dumps
 
 from .._names import ToolNames
+from .build_cache import put_cache
+from .build_effort import for_model, put_reasoning
 from .build_media import Wire
 from .build_own import Replay
 from .build_settings import put_common, put_own_settings, put_settings
 from .build_tools import NAME_LIMIT, put_own_tools, put_tools
 from .build_turns import History
 from .dialect import ChatDialect
+from .facts import ChatFacts, facts_of
 from .spelling import NAME, put_rest
 
 JSON_OBJECT: Final = {"type": "json_object"}
 JSON_WORDS: Final = "Answer with JSON."
 
 
-def build(request: Request, dialect: ChatDialect, ledger: Ledger) -> Built:
-    """The body of ``/chat/completions``.  Raises Refused naming the client's field that has no place in it."""
+def build(request: Request, dialect: ChatDialect, ledger: Ledger, facts: ChatFacts | None = None) -> Built:
+    """The body of ``/chat/completions``.  Raises Refused naming the client's field that has no place in it.
+
+    ``facts`` are those of the model under the dialect, where they are known already.
+    """
     if request.protocol == NAME:
         return Built(_own(request, dialect, ledger))
+    facts = facts or facts_of(request.model, dialect.models)
+    dialect = for_model(dialect, facts)
     names = ToolNames(request, NAME_LIMIT)
     body: Wire = {"model": request.model, "messages": History(request, names, dialect, ledger).messages()}
-    restored = put_tools(body, request, names, ledger)
+    restored = put_tools(body, request, names, dialect, ledger)
     put_common(body, request)
     put_settings(body, request, dialect, ledger)
     if body.get("response_format") == JSON_OBJECT:
         _say_json(body, dialect, ledger)
+    put_reasoning(body, request, dialect, facts, ledger)
     _put_stream(body, request)
+    put_cache(body, request, dialect, ledger)
     return Built(body, restored)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from rotator.api import Ledger, Opaque, Part, Reasoning, Refusal, Request, ToolCall, ToolResult, Turn
 
 from .._shared import fresh
+from .answer_parts import kept_detail
 from .build_media import Wire
 from .build_parts import Content
 from .build_turns import spoken_role
@@ -103,7 +104,11 @@ def _call(message: Wire, part: ToolCall) -> None:
 
 
 def _reasoning(message: Wire, part: Reasoning) -> None:
-    """Under the names that the client used."""
+    """Under the names that the client used; sealed state in the entries that it was read from."""
+    if part.state is not None:
+        known = message.setdefault("reasoning_details", [])
+        known.append(kept_detail(part.state, part.text, len(known)))
+        return
     put_rest(message, part.rest or {"reasoning_content": part.text})
 
 

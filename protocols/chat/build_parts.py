@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from rotator.api import Ledger, Media, Opaque, Part, Refusal, Request, Text
+from rotator.api import CacheMark, Ledger, Media, Opaque, Part, Path, Refusal, Request, Text
 
 from .._reading import refuse
 from .._shared import fresh
+from .build_cache import mark
 from .build_media import Wire, foreign_media, own_media
 from .dialect import ChatDialect
 from .spelling import NAME, put_mark, put_rest
@@ -16,16 +17,20 @@ from .spelling import NAME, put_mark, put_rest
 #: Parts of other protocols that lose something of their own when they are told in words.
 WORDED: Final[Mapping[str, str]] = {"search_result": "search_result.citations"}
 
+#: Parts that say which tools may be called from there on.  Source: protocols.md 2.3, "Additional tools mid-input".
+TOOL_CHANGES: Final = frozenset(("tool_addition", "tool_removal"))
+
 _BARE: Final = frozenset(("type", "text"))
 
 
 class Content:
     """Writes the content of one request's messages: of Chat's own client as it was, of others converted, or refused."""
 
-    __slots__ = ("_joined", "_ledger", "_own", "_tool_places")
+    __slots__ = ("_dialect", "_joined", "_ledger", "_own", "_tool_places")
 
     def __init__(self, request: Request, dialect: ChatDialect, ledger: Ledger) -> None:
         self._own = request.protocol == NAME
+        self._dialect = dialect
         self._joined = dialect.text == "joined"
         self._ledger = ledger
         self._tool_places = [tool.at for tool in request.tools]
@@ -39,10 +44,9 @@ class Content:
     def wire(self, parts: Iterable[Part]) -> list[Wire]:
         """The parts, one by one.
 
-        What has neither a form here nor words is a loss; where nothing else is said it is refused.
+        Raises Refused for what has neither a form here nor words.
         """
         wire: list[Wire] = []
-        unsaid: list[Opaque] = []
         for part in parts:
             if isinstance(part, Text):
                 wire.append(self._text(part))
@@ -51,15 +55,7 @@ class Content:
             elif isinstance(part, Refusal):
                 wire.append(self._refusal(part))
             elif isinstance(part, Opaque):
-                found = self._opaque(part)
-                if found is not None:
-                    wire.append(found)
-                elif part.role == "content":
-                    unsaid.append(part)
-        for part in unsaid:
-            if not wire:
-                refuse(part.at, f"a part of the type {part.type} has no place in Chat Completions")
-            self._ledger.lose("part.foreign", part.at)
+                wire += self._opaque(part)
         return wire
 
     def folded(self, wire: list[Wire]) -> str | list[Wire]:
@@ -82,18 +78,21 @@ class Content:
             self._put_beside(wire, part)
             return [wire]
         below = self.wire(part.source.parts) if form == "parts" else []
-        if part.cache is not None:
-            self._ledger.lose("cache.breakpoint")
         if part.state is not None:
             self._ledger.lose("reasoning.state")
-        return foreign_media(part, below, self._ledger)
+        told = foreign_media(part, below, self._ledger)
+        if told:
+            self.mark(told[-1], part.cache, part.at)
+        return told
+
+    def mark(self, wire: Wire, cache: CacheMark | None, at: Path) -> None:
+        """A foreign part's breakpoint."""
+        mark(wire, cache, at, self._dialect, self._ledger)
 
     def lose_beside(self, part: Text) -> None:
-        """What a foreign text says beside its words."""
+        """What a foreign text says beside its words and its breakpoint."""
         if part.rest:
             self._ledger.lose_rest(part.rest, part.at)
-        if part.cache is not None:
-            self._ledger.lose("cache.breakpoint")
         if part.state is not None:
             self._ledger.lose("reasoning.state")
         if part.citations:
@@ -102,17 +101,29 @@ class Content:
     def words(self, part: Opaque) -> str:
         """What of a foreign part can be told in words, with its loss; "" if nothing.
 
-        Raises Refused for what a vendor keeps, unless it is where tools of the request were declared (Responses).
+        Raises Refused for content without words, and for what a vendor keeps, unless it is where tools of the request
+        were declared (Responses).
         """
         if part.role == "hosted":
             self._ledger.lose("part.hosted")
         elif part.text:
-            self._ledger.lose(WORDED.get(part.type, "part.foreign"), part.at)
+            self._lose_form(part)
         elif part.role == "reference":
             if not any(place[: len(part.at)] == part.at for place in self._tool_places):
                 refuse(part.at, "points to what only its own vendor keeps")
             self._ledger.note("chat.build.content", "part.tools", part.at)
+        else:
+            refuse(part.at, f"a part of the type {part.type} has no place in Chat Completions")
         return part.text
+
+    def _lose_form(self, part: Opaque) -> None:
+        """All tools are told at once, so that one that is told of in the conversation is there already."""
+        if part.type in TOOL_CHANGES:
+            self._ledger.lose("tool.changes")
+        elif part.type == "tool_reference":
+            self._ledger.note("chat.build.content", "part.tools", part.at)
+        else:
+            self._ledger.lose(WORDED.get(part.type, "part.foreign"), part.at)
 
     def _text(self, part: Text) -> Wire:
         wire = {"type": "text", "text": part.text}
@@ -120,6 +131,7 @@ class Content:
             self._put_beside(wire, part)
         else:
             self.lose_beside(part)
+            self.mark(wire, part.cache, part.at)
         return wire
 
     def _refusal(self, part: Refusal) -> Wire:
@@ -127,12 +139,11 @@ class Content:
         put_rest(wire, part.rest)
         return wire
 
-    def _opaque(self, part: Opaque) -> Wire | None:
+    def _opaque(self, part: Opaque) -> list[Wire]:
         if self._own and part.protocol == NAME:
-            found: Wire = fresh(part.data)
-            return found
+            return [fresh(part.data)]
         text = self.words(part)
-        return {"type": "text", "text": text} if text else None
+        return [{"type": "text", "text": text}] if text else []
 
     @staticmethod
     def _put_beside(wire: Wire, part: Text | Media) -> None:

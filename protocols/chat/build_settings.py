@@ -10,13 +10,14 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any, Final
 
-from rotator.api import Format, Ledger, Output, Path, Request
+from rotator.api import Format, Ledger, NotJson, Output, Path, Request, dumps, loads
 
-from .._reading import refuse
+from .._reading import UNKEPT, refuse
 from .._schemas import is_strict, lowered
 from .._shared import fresh
 from .build_media import Wire
 from .dialect import ChatDialect
+from .parse_wish import said_of
 from .spelling import SafetyIdentifier, put_mark, put_rest
 
 STEP: Final = "chat.build.settings"
@@ -39,7 +40,9 @@ TIERS: Final[Mapping[str, str | None]] = {
     "fast": "fast",
 }
 #: Hints about caching and streams that nobody would miss.  Source: protocols.md 2.6.
-QUIET: Final = frozenset(("prompt_cache_options", "prompt_cache_retention", "stream_options"))
+QUIET: Final = frozenset((
+    "prompt_cache_options", "prompt_cache_retention", "stream_options", "diagnostics",
+))
 
 _ODD: Final = re.compile(r"[^A-Za-z0-9_-]")
 
@@ -59,7 +62,7 @@ def put_own_settings(body: Wire, request: Request) -> None:
         "logprobs": output.logprobs,
         "top_logprobs": output.top_logprobs,
         "top_k": request.sampling.top_k,
-        "reasoning_effort": request.reasoning.effort,
+        **fresh(said_of(request.reasoning)),
         "store": request.continues.store,
         "metadata": fresh(meta.metadata),
         "service_tier": meta.tier,
@@ -173,10 +176,14 @@ def _refuse_impossible(request: Request) -> None:
     state = request.continues
     if state.previous_id is not None:
         refuse(("previous_response_id",), "is known to its own vendor only")
-    if state.conversation is not None:
-        refuse(request.places.get("conversation", ("conversation",)), "is known to its own vendor only")
+    if state.conversation is not None or state.begins:
+        at = request.places.get("conversation", ("conversation",))
+        refuse(at, "is kept by its own vendor only: send the whole conversation", code=UNKEPT)
     if state.background:
         refuse(("background",), "Chat Completions has no answers in the background")
+    config = request.rest.get("output_config")
+    if isinstance(config, dict) and "format" in config:
+        refuse(("output_config", "format"), "a format of this type has no place in Chat Completions")
     for modality in request.output.modalities or ():
         if modality.lower() != "text":
             refuse(("modalities",), f"an answer with {modality} cannot be asked for in Chat Completions")
@@ -202,18 +209,25 @@ def _person(user: str, ledger: Ledger) -> str:
     if len(user) <= USER_LIMIT:
         return user
     ledger.note(STEP, "user.hashed", ("user",))
-    return sha256(user.encode("utf-8", "surrogatepass")).hexdigest()
+    return sha256(_without_session(user).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _without_session(user: str) -> str:
+    """Claude Code's id is JSON of a device, an account and a session, of which a person has many (clients.md 1.7)."""
+    try:
+        told = loads(user.encode("utf-8", "surrogatepass")) if user.startswith("{") else None
+    except NotJson:
+        return user
+    if not isinstance(told, dict) or "session_id" not in told:
+        return user
+    return dumps({name: value for name, value in told.items() if name != "session_id"}).decode()
 
 
 def _lose_wishes(request: Request, ledger: Ledger) -> None:
-    """What is not carried over to Chat yet, and what only the client's protocol knows."""
+    """What only the client's protocol knows."""
     wish = request.reasoning
-    if wish.enabled is not None or wish.effort is not None or wish.budget is not None or wish.display is not None:
-        ledger.lose("reasoning.wish", wish.at)
     if wish.rest:
         ledger.lose_rest(wish.rest, wish.at)
-    if request.cache.auto is not None:
-        ledger.lose("cache.breakpoint")
     if request.continues.store:
         ledger.lose("field.foreign", ("store",))
     if request.rest:

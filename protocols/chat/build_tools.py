@@ -9,17 +9,25 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final, Literal, NamedTuple
 
-from rotator.api import Ledger, Request, Tool, ToolName, ToolPolicy
+from rotator.api import Ledger, Request, Tool, ToolName, ToolPolicy, dumps
 
 from .._names import ToolNames
 from .._reading import refuse
 from .._schemas import is_strict, tool_schema
 from .._shared import fresh
+from .build_cache import mark
+from .build_hosted import put_hosted
 from .build_media import Wire
+from .dialect import ChatDialect
 from .parse_tools import LEGACY_POLICY, LEGACY_TOOLS, WEB_SEARCH
 from .spelling import put_mark, put_rest
 
 STEP: Final = "chat.build.tools"
+#: Members of a tool about when it is told and how its arguments arrive: all are told at once, and as they come.
+#: Source: clients.md 3 (Claude Code, opencode).
+QUIET: Final = frozenset(("defer_loading", "eager_input_streaming"))
+#: Of a tool of Messages: what its input may look like.  Source: protocols.md 2.3, "Function tool".
+EXAMPLES: Final = "input_examples"
 #: Different tools of one name; more are a mistake, and comparing them takes time.
 SAME_NAME_LIMIT: Final = 20
 
@@ -70,13 +78,18 @@ def _own_function(tool: Tool) -> Wire:
     return wire
 
 
-def put_tools(body: Wire, request: Request, names: ToolNames, ledger: Ledger) -> Mapping[str, ToolName]:
+def put_tools(
+    body: Wire, request: Request, names: ToolNames, dialect: ChatDialect, ledger: Ledger
+) -> Mapping[str, ToolName]:
     """Tools of another protocol's client, and the names to be told back.
 
     Raises Refused for a choice that cannot be kept: tools that nobody declared, or that their own vendor runs.
     """
     policy = request.policy
-    offered = _offered(request, names, ledger)
+    for tool in request.tools:
+        if tool.kind == "hosted":
+            put_hosted(body, tool, policy.mode == "none", dialect, ledger)
+    offered = _offered(request, names, dialect, ledger)
     hosted = {tool.name for tool in request.tools if tool.by_vendor}
     known = {one.tool.name for one in offered}
     wanted = known if policy.mode == "required" else known.intersection(policy.names)
@@ -85,6 +98,8 @@ def put_tools(body: Wire, request: Request, names: ToolNames, ledger: Ledger) ->
     if policy.rest:
         ledger.lose_rest(policy.rest, policy.at)
     if not offered:
+        if policy.mode == "named":
+            refuse(policy.at, f"no tool is called {policy.names[0]}")
         if policy.mode is not None or policy.parallel is not None:
             ledger.lose("tool_choice.without_tools", policy.at)
         return names.restore()
@@ -114,7 +129,7 @@ class _Offered(NamedTuple):
     again: bool
 
 
-def _offered(request: Request, names: ToolNames, ledger: Ledger) -> list[_Offered]:
+def _offered(request: Request, names: ToolNames, dialect: ChatDialect, ledger: Ledger) -> list[_Offered]:
     """Functions and custom tools: equal ones once, others of one name under names of their own."""
     offered: list[_Offered] = []
     told: dict[str, list[Tool]] = {}  # by the wire name, the different tools that wanted it
@@ -123,7 +138,6 @@ def _offered(request: Request, names: ToolNames, ledger: Ledger) -> list[_Offere
         if tool.kind == "builtin":
             refuse(tool.at, f"a tool of this type ({tool.name}) is its own vendor's: declare it as a function")
         if tool.kind == "hosted":
-            ledger.lose("tool.hosted", tool.at, tool.name)
             continue
         name = names.wire(tool.name, tool.namespace)
         again = name in told
@@ -138,7 +152,9 @@ def _offered(request: Request, names: ToolNames, ledger: Ledger) -> list[_Offere
         same.append(_plain(tool))
         if name != tool.name:
             ledger.note(STEP, "tool.renamed", tool.at)
-        offered.append(_Offered(tool, name, _told(tool, name, ledger), again))
+        wire = _told(tool, name, ledger)
+        mark(wire, tool.cache, tool.at, dialect, ledger)
+        offered.append(_Offered(tool, name, wire, again))
     return offered
 
 
@@ -157,9 +173,7 @@ def _free(name: str, taken: set[str]) -> str:
 def _told(tool: Tool, name: str, ledger: Ledger) -> Wire:
     """A foreign tool; what cannot be said of it is lost."""
     if tool.rest:
-        ledger.lose_rest(tool.rest, tool.at)
-    if tool.cache is not None:
-        ledger.lose("cache.breakpoint")
+        ledger.lose_rest(tool.rest, tool.at, {*QUIET, EXAMPLES})
     if tool.kind == "custom":
         return _custom(tool, name)
     schema, changes = tool_schema(tool.schema)
@@ -167,11 +181,21 @@ def _told(tool: Tool, name: str, ledger: Ledger) -> Wire:
         ledger.lose("tool.schema", tool.at, "; ".join(changes))
         ledger.note(STEP, "tool.schema", tool.at)
     function = _signature(tool, name, schema)
+    if EXAMPLES in tool.rest:
+        ledger.lose("tool.examples", tool.at)
+        words = _shown(tool.rest[EXAMPLES])
+        function["description"] = f"{tool.description}\n\n{words}" if tool.description else words
     if tool.strict and not is_strict(tool.schema):
         ledger.lose("tool.strict", tool.at)
     elif tool.strict is not None:
         function["strict"] = tool.strict
     return {"type": "function", "function": function}
+
+
+def _shown(examples: Any) -> str:
+    """Examples as JSON, one a line."""
+    listed = examples if isinstance(examples, list) else [examples]
+    return "\n".join(["Examples of its input:", *(dumps(one).decode() for one in listed)])
 
 
 def _signature(tool: Tool, name: str, schema: Any) -> Wire:

@@ -22,14 +22,17 @@ from rotator.api import (
     ToolCall,
     ToolResult,
     Turn,
+    dumps,
 )
 
 from .._ids import CallIds, IdRule
 from .._names import ToolNames
 from .._reading import refuse
+from .answer_parts import is_proved, unsealed, written_signature
 from .build_media import Wire
 from .build_parts import Content
 from .dialect import ChatDialect
+from .think_tags import tagged
 
 STEP: Final = "chat.build.turns"
 
@@ -40,7 +43,11 @@ IDS: Final = IdRule(re.compile(r"[!-~]+"), 40, "call_")
 GO_ON: Final = "Continue."
 #: What a call without a result is given (protocols.md 2.3, "Orphan call"), and a failure that said nothing.
 NO_RESULT: Final = "The result of this tool call is missing."
-FAILED: Final = '{"error":"The tool call failed without a message."}'
+FAILED: Final = "The tool call failed without a message."
+
+
+#: A call that the model made itself, as all are here.  Source: protocols.md 2.3, "Programmatic calling".
+DIRECT: Final = {"type": "direct"}
 
 
 class Called(NamedTuple):
@@ -63,13 +70,15 @@ class Step:
     """An assistant's message under way, its calls and their results by wire id.
 
     ``runs`` are texts: those in one run were written without anything between. ``moved``: content for the user's
-    message behind it.
+    message behind it. ``mark``: the last text with a cache breakpoint, which stands behind the whole content.
     """
 
     turn: Turn
     runs: list[list[str]] = field(default_factory=list)
+    mark: Text | None = None
     refusals: list[str] = field(default_factory=list)
     thoughts: list[str] = field(default_factory=list)
+    details: list[Wire] = field(default_factory=list)
     calls: dict[str, Called] = field(default_factory=dict)
     ids: set[str] = field(default_factory=set)
     results: dict[str, Given] = field(default_factory=dict)
@@ -85,19 +94,27 @@ class Step:
 
     def empty(self) -> bool:
         """Whether nothing is said at all."""
-        return not (self.runs or self.refusals or self.thoughts or self.calls)
+        return not (self.runs or self.refusals or self.thoughts or self.details or self.calls)
 
-    def message(self) -> Wire:
-        """Content is a string, or null beside calls.  Source: protocols.md 2.9 ("To Chat")."""
+    def message(self, reasoning: str) -> Wire:
+        """Content is a string, or null beside calls.  Source: protocols.md 2.9 ("To Chat").
+
+        ``reasoning`` is the dialect's word for how thoughts are told.
+        """
         nothing = None if self.calls or self.refusals else ""
         content = "\n\n".join(map("".join, self.runs)) if self.runs else nothing
+        thoughts = "\n\n".join(self.thoughts)
+        if thoughts and reasoning == "think_tags":
+            content, thoughts = tagged(thoughts) + (content or ""), ""
         message: Wire = {"role": "assistant", "content": content}
         if self.turn.name:
             message["name"] = self.turn.name
         if self.refusals:
             message["refusal"] = "\n\n".join(self.refusals)
-        if self.thoughts:
-            message["reasoning_content"] = "\n\n".join(self.thoughts)
+        if thoughts:
+            message[reasoning] = thoughts
+        if self.details:
+            message["reasoning_details"] = self.details
         if self.calls:
             message["tool_calls"] = [call.wire for call in self.calls.values()]
         return message
@@ -120,9 +137,11 @@ class History:
 
     def messages(self) -> list[Wire]:
         """All of them.  Raises Refused where nothing is left to be told, or content has no place here."""
-        for place, turn in enumerate(self._request.turns):
-            if turn.rest:
-                self._ledger.lose_rest(turn.rest, turn.at)
+        turns = self._request.turns
+        newest = max((place for place, turn in enumerate(turns) if turn.role in ("user", "tool")), default=-1)
+        for place, turn in enumerate(turns):
+            if turn.rest and self._is_cleared(turn, place < newest):
+                continue
             if turn.role == "assistant":
                 self._assistant(place, turn)
             elif turn.role == "tool":
@@ -144,6 +163,18 @@ class History:
             else:
                 messages.append(told)
         return messages
+
+    def _is_cleared(self, turn: Turn, past: bool) -> bool:
+        """What only Messages says of a turn: whether it is not shown any more (``past``: a user spoke behind it), and
+        the effort, which is among the request's wishes.  Source: anthropic types, BetaSystemMessageParam.
+        """
+        if past and turn.rest.get("clear_at") == "next_user_message":
+            self._ledger.note(STEP, "turn.cleared", turn.at)
+            return True
+        config = turn.rest.get("output_config")
+        wished = isinstance(config, dict) and config.keys() <= {"effort"}
+        self._ledger.lose_rest(turn.rest, turn.at, ("clear_at", "output_config") if wished else ("clear_at",))
+        return False
 
     def _speech(self, turn: Turn) -> None:
         """What a user says, or an instruction."""
@@ -169,7 +200,6 @@ class History:
             self._ledger.note(STEP, "turn.merged", turn.at, step.turn.at)
         else:
             step = Step(turn)
-        unsaid: list[Opaque] = []
         for number, part in enumerate(turn.parts):
             if isinstance(part, Text):
                 self._say(step, part)
@@ -178,7 +208,7 @@ class History:
             if isinstance(part, ToolCall):
                 self._call(step, (place, number), part)
             elif isinstance(part, Opaque):
-                unsaid += self._opaque(step, part)
+                self._opaque(step, part)
             elif isinstance(part, Media):
                 self._medium(step, part)
             elif isinstance(part, Reasoning):
@@ -186,10 +216,10 @@ class History:
             elif isinstance(part, Refusal):
                 step.refusals.append(part.text)
                 self._ledger.lose_rest(part.rest, part.at)
-        for left in unsaid:
-            if step.empty():
-                refuse(left.at, f"a part of the type {left.type} has no place in Chat Completions")
-            self._ledger.lose("part.foreign", left.at)
+        if self._dialect.reasoning_history == "reasoning_details" and not step.details and any(
+            isinstance(part, Reasoning) and part.text for part in turn.parts
+        ):
+            self._ledger.lose("reasoning.history")
         if step.empty():
             self._ledger.note(STEP, "turn.empty", turn.at)
         elif step is not last:
@@ -211,15 +241,15 @@ class History:
             self._ledger.lose("turn.order", part.at)
         self._content.lose_beside(part)
         step.say(part.text)
+        if part.cache is not None:
+            step.mark = part
 
-    def _opaque(self, step: Step, part: Opaque) -> list[Opaque]:
-        """Its words; the part itself where it is content that has none."""
+    def _opaque(self, step: Step, part: Opaque) -> None:
+        """Its words, if it has any."""
         text = self._content.words(part)
-        if not text:
-            return [part] if part.role == "content" else []
-        step.say(text)
-        step.parted = True
-        return []
+        if text:
+            step.say(text)
+            step.parted = True
 
     def _medium(self, step: Step, part: Media) -> None:
         """An assistant's message holds text only."""
@@ -231,14 +261,22 @@ class History:
                 self._ledger.lose("part.media_moved", part.at)
 
     def _reason(self, step: Step, part: Reasoning) -> None:
-        """Source: protocols.md 2.4 R2."""
-        if self._dialect.reasoning_history == "drop":
+        """Words as the dialect has them; of state only what this vendor is proved to have made.
+
+        Source: protocols.md 2.4 R2, R10; conversion-pitfalls.md P131.
+        """
+        history = self._dialect.reasoning_history
+        if history == "drop":
             if part.text or part.state is not None:
                 self._ledger.lose("reasoning.history")
             return
-        if part.text:
-            step.thoughts.append(part.text)
-        if part.state is not None:
+        details: list[Wire] = []
+        if history != "reasoning_details":
+            step.thoughts += [part.text] if part.text else []
+        elif is_proved(part.state):
+            details = unsealed(part.state)  # the vendor's entries, their words among them
+            step.details += details
+        if part.state is not None and not details:
             self._ledger.lose("reasoning.state")
         self._ledger.lose_rest(part.rest, part.at)
 
@@ -253,6 +291,11 @@ class History:
         else:
             function = {"name": name, "arguments": part.arguments or "{}"}
             wire = {"id": id, "type": "function", "function": function}
+        if part.state is not None and is_proved(part.state) and part.state.kind == "signature":
+            wire["extra_content"] = written_signature(part.state.value)
+        elif part.state is not None:
+            self._ledger.lose("reasoning.state")
+        self._content.mark(wire, part.cache, part.at)
         step.calls[id] = Called(wire, name, part.at)
         step.ids.add(part.id)
         self._steps[id] = step
@@ -266,8 +309,9 @@ class History:
         if id is None or step is None:
             self._ledger.lose("result.orphan", part.at)
             heading = f"The result of a tool call that is not in this conversation ({part.name or part.call_id}):"
-            content = self._content.folded([{"type": "text", "text": heading}, *wire])
-            self._told.append({"role": "user", "content": content})
+            wire.insert(0, {"type": "text", "text": heading})
+            self._content.mark(wire[-1], part.cache, part.at)
+            self._told.append({"role": "user", "content": self._content.folded(wire)})
             return
         if id in step.results:
             self._ledger.lose("result.duplicate", part.at)
@@ -277,16 +321,31 @@ class History:
         if moved:
             self._ledger.lose("result.media_moved", part.at)
             moved.insert(0, {"type": "text", "text": f"From the result of {step.calls[id].name} ({id}):"})
-        content = self._content.folded([{"type": "text", "text": _placed(one)} for one in wire])
+        words = [one if one["type"] == "text" else {"type": "text", "text": _placed(one)} for one in wire]
         if part.is_error:
-            content = content or FAILED
-            if wire:
-                self._ledger.lose("result.error_flag", part.at)
+            words = self._failed(words, part)
+        if words:
+            self._content.mark(words[-1], part.cache, part.at)
+        content = self._content.folded(words)
         step.results[id] = Given({"role": "tool", "tool_call_id": id, "content": content}, moved)
+
+    def _failed(self, words: list[Wire], part: ToolResult) -> list[Wire]:
+        """What a failed call gave.  An error that looks like this is never taken for a flag on the way back (P81)."""
+        if self._dialect.tool_errors == "plain" and words:
+            self._ledger.lose("result.error_flag", part.at)
+            return words
+        told = "\n\n".join(word["text"] for word in words) or FAILED
+        wire: Wire = {**(words[-1] if words else {"type": "text"}), "text": dumps({"error": told}).decode()}
+        return [wire]
 
     def _unfold(self, step: Step, messages: list[Wire]) -> None:
         """A message, the results of its calls, and what neither can hold."""
-        messages.append(step.message())
+        message = step.message(self._dialect.reasoning_history)
+        if step.mark is not None:
+            content: Wire = {"type": "text", "text": message["content"]}
+            self._content.mark(content, step.mark.cache, step.mark.at)
+            message["content"] = self._content.folded([content])
+        messages.append(message)
         moved = step.moved
         for id, call in step.calls.items():
             given = step.results.get(id)
@@ -301,16 +360,15 @@ class History:
 
     def _lose_beside(self, part: ToolCall | ToolResult) -> None:
         if part.rest:
-            self._ledger.lose_rest(part.rest, part.at)
-        if part.cache is not None:
-            self._ledger.lose("cache.breakpoint")
-        if part.state is not None:
+            direct = part.rest.get("caller") == DIRECT
+            self._ledger.lose_rest(part.rest, part.at, ("caller",) if direct else ())
+        if part.state is not None and isinstance(part, ToolResult):
             self._ledger.lose("reasoning.state")
 
 
 def spoken_role(turn: Turn, dialect: ChatDialect, ledger: Ledger) -> str:
     """The role under which a turn is sent; instructions have that of the dialect.  Source: protocols.md 2.1."""
-    if turn.role == "user" or dialect.instructions in ("as_sent", turn.role):
+    if turn.role == "user" or dialect.instructions in ("as_sent", "by_model", turn.role):
         return turn.role
     ledger.note(STEP, "turn.role", turn.at)
     return dialect.instructions

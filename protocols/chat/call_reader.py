@@ -169,7 +169,7 @@ class CallReader:
         """Arguments; a call is announced once it has a name and either an id or the first of them."""
         if call.closed:
             if text.strip():
-                self._ledger.lose("arguments.invalid")
+                self._ledger.lose("answer.late")
             return
         if text:
             call.pieces.append(text)

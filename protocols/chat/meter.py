@@ -7,11 +7,13 @@ from typing import Any, Final
 
 from rotator.api import (
     Call,
+    ErrorKind,
     Frame,
     NeutralError,
     Signals,
     bad_event,
     dumps,
+    error_of,
     estimated,
     frames,
     pieces,
@@ -20,12 +22,22 @@ from rotator.api import (
 
 from .._shared import count, no_answer, parse_or_none
 from .errors import error_object, neutral
+from .state import states_of
 from .usage import read_usage
 
 DONE: Final = b"data: [DONE]\n\n"
+#: The upstream is set up wrongly, or its base URL is.  Source: protocols.md P-148.
+OTHER_FORMAT: Final = error_of(
+    ErrorKind.BAD_GATEWAY,
+    "upstream: it answers in the Responses format, not in Chat Completions",
+    code="upstream_format",
+)
 
-#: An error, a usage or a finish reason that says something; one search instead of one for each.
-_NOTABLE: Final = re.compile(rb'"(?:e(?=rror")|u(?=sage":(?!null))|f(?=inish_reason":(?!null)))')
+#: An error, a usage or a finish reason that says something, or opaque state; one search instead of one for each.
+_NOTABLE: Final = re.compile(
+    rb'"(?:e(?=rror")|u(?=sage":(?!null))|f(?=inish_reason":(?!null))'
+    rb'|s(?=ignature": ?"[^"])|d(?=ata": ?"[^"])|t(?=hought_signature": ?"[^"]))'
+)
 
 #: Members of a delta (or message) that a person or an agent would notice.  Source: engine.md 7.6.
 SHOWN: Final = ("content", "refusal", "reasoning_content", "reasoning", "reasoning_details", "audio", "images")
@@ -102,7 +114,7 @@ class ChatMeter:
             return
         self._choices(body.get("choices"), "message")
         if not signals.outputs:
-            signals.error = no_answer("choice")
+            signals.error = no_answer("choice") if body.get("object") != "response" else OTHER_FORMAT
             return
         self._usage(body.get("usage"))
         signals.ended = signals.finish is not None
@@ -114,8 +126,12 @@ class ChatMeter:
             if not isinstance(choice, dict):
                 continue
             signals.outputs += 1
-            if shows(choice.get(part)):
+            said = choice.get(part)
+            if shows(said):
                 signals.visible = True
+            if isinstance(said, dict):
+                for state in states_of(said):
+                    signals.hold(state)
             finish, index = choice.get("finish_reason"), count(choice, "index")
             if not isinstance(finish, str) or not finish:
                 self._open.add(index)

@@ -1,7 +1,7 @@
 """A Chat client's request.  Source: protocols.md 2.1 to 2.8, 7.1.
 
-What is said in ways that only compatible servers know (``thinking``, ``reasoning``, ``chat_template_kwargs``,
-``extra_body``) stays in the request's ``rest``.
+What is said in ways that only compatible servers know stays in the request's ``rest``, but for what it says of
+thinking (``parse_wish``).
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from rotator.api import (
 from .._reading import Fields, refuse
 from .parse_tools import LEGACY_TOOLS, NO_POLICY, parse_policy, parse_tools
 from .parse_turns import parse_turns
+from .parse_wish import WISHES, parse_wish
 from .spelling import NAME, NO_REST, SafetyIdentifier, nested, read_mark, required_fields
 
 _NO_WISH: Final = ReasoningWish()
@@ -59,7 +60,7 @@ def parse(body: Mapping[str, Any], model: str, stream: bool, ledger: Ledger) -> 
         refuse(("messages",), "must not be empty")
     names = body.keys()
     store = fields.flag("store")
-    effort = fields.text("reasoning_effort")
+    wish, unheard = (_NO_WISH, {}) if names.isdisjoint(WISHES) else parse_wish(body, fields)
     usage_in_stream, streaming = _stream_options(fields)
     if not names.isdisjoint(_LEGACY):
         ledger.note("chat.parse.tools", "tools.legacy", (LEGACY_TOOLS,), ("tools",))
@@ -69,7 +70,7 @@ def parse(body: Mapping[str, Any], model: str, stream: bool, ledger: Ledger) -> 
         parse_turns(messages),
         tools=() if names.isdisjoint(_TOOLS) else parse_tools(fields),
         policy=NO_POLICY if names.isdisjoint(_POLICY) else parse_policy(fields),
-        reasoning=_NO_WISH if effort is None else _wish(effort),
+        reasoning=wish,
         output=_NO_OUTPUT if names.isdisjoint(_OUTPUT) else _output(body, fields),
         sampling=_NO_SAMPLING if names.isdisjoint(_SAMPLING) else _sampling(body, fields),
         cache=_NO_CACHE if names.isdisjoint(_CACHE) else _cache(body, fields),
@@ -77,7 +78,7 @@ def parse(body: Mapping[str, Any], model: str, stream: bool, ledger: Ledger) -> 
         meta=_NO_META if names.isdisjoint(_META) else _meta(fields),
         stream=stream,
         usage_in_stream=usage_in_stream,
-        rest=nested(fields.rest(), stream_options=streaming),
+        rest=nested(fields.rest(), stream_options=streaming, **unheard),
     )
 
 
@@ -91,11 +92,6 @@ def _stream_options(fields: Fields) -> tuple[bool, Rest]:
 
 def _cache(body: Mapping[str, Any], fields: Fields) -> CacheWish:
     return CacheWish(fields.text("prompt_cache_key"), read_mark(body, fields))
-
-
-def _wish(effort: str) -> ReasoningWish:
-    """Source: protocols.md 7.1, first row."""
-    return ReasoningWish(False if effort == "none" else None, effort, at=("reasoning_effort",))
 
 
 def _output(body: Mapping[str, Any], fields: Fields) -> Output:

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 from rotator.api import CacheMark, Grammar, Path, Rest, Tool, ToolPolicy
 
 from .._reading import Fields, refuse
+from .._web_search import read_search
 from .spelling import NO_REST, nested, read_mark, read_name, required_fields
 
 #: Places in the client's JSON by which its own protocol gets back what was written in the older way.
@@ -33,8 +34,16 @@ def parse_tools(fields: Fields) -> tuple[Tool, ...]:
         tools.append(Tool(name, description=description, schema=schema, at=function.at, rest=function.rest()))
     search = fields.mapping(WEB_SEARCH)
     if search is not None:
-        tools.append(Tool(WEB_SEARCH, "hosted", data=search, at=(WEB_SEARCH,)))
+        tools.append(_search(WEB_SEARCH, search, (WEB_SEARCH,)))
     return tuple(tools)
+
+
+def _search(name: str, value: dict[str, Any], at: Path) -> Tool:
+    """A hosted search: an option of Chat, or a tool as Responses has it, which some servers take here."""
+    fields = Fields(value, at)
+    fields.drop("type")
+    search = read_search(fields)
+    return Tool(name, "hosted", data=value, search=search, at=at, rest=fields.rest())
 
 
 def parse_policy(fields: Fields) -> ToolPolicy:
@@ -59,7 +68,7 @@ def _tool(value: Any, at: Path) -> Tool:
     fields = Fields(value, at)
     kind = fields.text("type")
     if kind is not None and kind != "function" and kind != "custom":
-        return Tool(kind, "hosted" if kind.startswith("web_search") else "builtin", data=value, at=at)
+        return _search(kind, value, at) if kind.startswith("web_search") else Tool(kind, "builtin", data=value, at=at)
     mark = read_mark(value, fields)
     if kind == "custom":
         return _custom(fields, mark)

@@ -23,6 +23,7 @@ from rotator.api import (
 )
 
 from .._reading import Fields, refuse
+from .answer_parts import is_sealed
 from .parse_parts import parse_content
 from .spelling import NAME, nested, read_mark, read_name
 
@@ -85,6 +86,7 @@ def _assistant(message: Mapping[str, Any], fields: Fields, customs: set[str]) ->
         if call.kind == "custom":
             customs.add(call.id)
         parts.append(call)
+    parts = _once(parts)
     if plain:
         return Turn("assistant", tuple(parts), at=at)
     if (legacy := fields.fields("function_call")) is not None:
@@ -92,6 +94,14 @@ def _assistant(message: Mapping[str, Any], fields: Fields, customs: set[str]) ->
         parts.append(ToolCall("", function, arguments, at=legacy.at, rest=legacy.rest()))
     _mark(parts, message, fields)
     return Turn("assistant", tuple(parts), fields.text("name") or "", at=at, rest=fields.rest())
+
+
+def _once(parts: list[Part]) -> list[Part]:
+    """Without calls that some clients tell a second time, as Messages' blocks in the content (protocols.md P-149)."""
+    if not any(isinstance(part, Opaque) and part.type == "tool_use" for part in parts):
+        return parts
+    ids = {part.id for part in parts if isinstance(part, ToolCall)}
+    return [part for part in parts if not (isinstance(part, Opaque) and part.data.get("id") in ids)]
 
 
 def _beside(message: Mapping[str, Any], fields: Fields) -> list[Part]:
@@ -113,6 +123,9 @@ def _reasoning(fields: Fields) -> list[Part]:
     """One part for all names under which compatible servers keep the reasoning.  Source: protocols.md 2.4, 4.3.
 
     Where the client used another than ``reasoning_content`` alone, ``rest`` holds the members as they were.
+
+    What another protocol's vendor wrote stands in sealed entries of ``reasoning_details``, block by block; the other
+    members then hold the same words.
     """
     found = {
         "reasoning_content": fields.text("reasoning_content"),
@@ -122,11 +135,36 @@ def _reasoning(fields: Fields) -> list[Part]:
     found = {name: value for name, value in found.items() if value is not None}
     if not found:
         return []
+    if parts := _sealed_blocks(found.get("reasoning_details", ()), fields.at):
+        return parts
     at = (*fields.at, next(iter(found)))
     text = found.get("reasoning_content") or found.get("reasoning")
     thoughts = (Thought(text),) if text else _thoughts(found.get("reasoning_details", ()))
     rest = {} if found.keys() == {"reasoning_content"} else found
     return [Reasoning(thoughts, at=at, rest=rest)]
+
+
+def _sealed_blocks(details: Any, at: Path) -> list[Part]:
+    """A part for each sealed entry, and one for all others behind them; none where nothing is sealed.
+
+    Only the engine knows what an envelope holds: the kind is what the entry shows of it.
+    """
+    parts: list[Part] = []
+    others: list[Any] = []
+    for place, detail in enumerate(details):
+        signature, data = (detail.get("signature"), detail.get("data")) if isinstance(detail, dict) else (None, None)
+        if is_sealed(signature):
+            state = State("signature", signature)
+        elif is_sealed(data):
+            state = State("encrypted", data)
+        else:
+            others.append(detail)
+            continue
+        parts.append(Reasoning(_thoughts((detail,)), state, at=(*at, "reasoning_details", place)))
+    if parts and others:
+        rest = {"reasoning_details": others}
+        parts.append(Reasoning(_thoughts(others), at=(*at, "reasoning_details"), rest=rest))
+    return parts
 
 
 def _thoughts(details: Any) -> tuple[Thought, ...]:

@@ -57,6 +57,7 @@ from .errors import neutral
 from .finish import FAILED, failed_answer, read_finish
 from .meter import shows
 from .spelling import NAME
+from .think_tags import Piece, ThinkTags, tags_of
 from .usage import later_usage, read_usage
 
 #: Members that are understood, or mean nothing behind us. Others of the first chunks are ``rest`` of the answer; those
@@ -85,11 +86,13 @@ class _Choice:
         "named_thoughts",
         "offset",
         "refused",
+        "tags",
     )
 
-    def __init__(self, index: int, calls: CallReader) -> None:
+    def __init__(self, index: int, calls: CallReader, tags: ThinkTags | None) -> None:
         self.index = index
         self.calls = calls
+        self.tags = tags
         self.kind = ""
         self.block = 0
         self.length = 0
@@ -110,14 +113,16 @@ class ChatReader:
         "_ledger",
         "_numbers",
         "_over",
+        "_reasoning_answer",
         "_rest",
         "_started",
         "_told",
         "_usage",
     )
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, reasoning_answer: str = "fields") -> None:
         self._ledger = ledger
+        self._reasoning_answer = reasoning_answer
         self._choices: dict[int, _Choice] = {}
         self._numbers = counting()
         self._id = ""
@@ -152,6 +157,8 @@ class ChatReader:
             return None
         if kind == "reasoning":
             return ReasoningDelta(choice.block, words)
+        if choice.tags is not None:
+            return None
         choice.length += len(words)
         return TextDelta(choice.block, words)
 
@@ -189,7 +196,7 @@ class ChatReader:
             choice = self._choices.get(index)
             if choice is None:
                 calls = CallReader(self._id, index, self._numbers, self._ledger)
-                choice = self._choices[index] = _Choice(index, calls)
+                choice = self._choices[index] = _Choice(index, calls, tags_of(self._reasoning_answer))
             self._choice(choice, found, events)
             if self._over:
                 break
@@ -237,6 +244,8 @@ class ChatReader:
 
     def _complete(self, choice: _Choice, finish: str, events: list[Event]) -> None:
         """Everything of a candidate has come."""
+        if choice.tags is not None:
+            self._speak(choice, choice.tags.end(), events)
         self._leave(choice, events)
         choice.calls.close(events)
         self._seal(choice, events)
@@ -255,6 +264,13 @@ class ChatReader:
         reasons = self._reason(choice, delta, events)
         content = content_of(delta.get("content"))
         tokens = logprobs_of(logprobs, "content") if logprobs else ()
+        if choice.tags is not None:
+            self._speak(choice, choice.tags.feed(content), events)
+            if any(delta.get(name) for name in _ELSE):
+                self._speak(choice, choice.tags.end(), events)
+            if tokens:  # of words, thoughts and tags alike
+                self._ledger.lose("answer.logprobs")
+            content, tokens = "", ()
         if content or (tokens and delta.get("content") is not None and not reasons):
             block = self._enter(choice, "text", _TEXT, events)
             choice.length += len(content)
@@ -272,6 +288,16 @@ class ChatReader:
             self._show(choice, delta, events)
         if delta.get("tool_calls") or delta.get("function_call"):
             self._call(choice, delta, events)
+
+    def _speak(self, choice: _Choice, pieces: Sequence[Piece], events: list[Event]) -> None:
+        """Words of a text with thoughts in it; places in it count all of its characters."""
+        for thinking, words, at in pieces:
+            if thinking:
+                events.append(ReasoningDelta(self._enter(choice, "thoughts", _REASONING, events), words))
+                continue
+            choice.length = at
+            events.append(TextDelta(self._enter(choice, "text", _TEXT, events), words))
+            choice.length = at + len(words)
 
     def _reason(self, choice: _Choice, delta: dict[str, Any], events: list[Event]) -> bool:
         """Whether the chunk holds words of reasoning."""
@@ -344,7 +370,7 @@ class ChatReader:
             return
         events.append(BlockEnd(choice.block))
         was, choice.kind = choice.kind, ""
-        if was == "reasoning":
+        if was in ("reasoning", "thoughts"):
             self._seal(choice, events)
 
     def _seal(self, choice: _Choice, events: list[Event]) -> None:
@@ -362,6 +388,8 @@ def _alone(delta: dict[str, Any], member: str | None) -> bool:
     return not any(value for name, value in delta.items() if name != member and name != "role")
 
 
+#: What cannot stand inside the text: what waits of it is told before.
+_ELSE: Final = ("refusal", "images", "audio", "tool_calls", "function_call")
 #: Kinds of blocks whose pieces come as the only member of a delta.
 _PIECES: Final = {"text": "content", "reasoning": "reasoning_content"}
 _TEXT: Final = Text("")

@@ -6,6 +6,8 @@ What is written is what the stream of ``writer`` comes to when a client puts its
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, Final
 
 from rotator.api import (
@@ -39,6 +41,8 @@ from .answer_parts import (
     details_of,
     envelope,
     image_of,
+    is_sealed,
+    kept_detail,
     logprobs_of,
     made_id,
     not_expressible,
@@ -46,6 +50,7 @@ from .answer_parts import (
     says_why,
     sealed,
     signature_of,
+    tells_signature,
     thought_of,
     unread,
     unsealed,
@@ -60,6 +65,7 @@ from .answer_parts import (
 )
 from .finish import FAILED, calls_word, failed_answer, read_finish, unfit_answer, write_finish
 from .spelling import NAME, nested, put_rest
+from .think_tags import ThinkTags, tags_of
 from .usage import read_usage, write_usage
 
 _ANSWER: Final = frozenset("id object created model choices usage service_tier error obfuscation".split())
@@ -71,10 +77,11 @@ _MESSAGE: Final = frozenset(
 _AUDIO: Final = frozenset({"data", "transcript"})
 
 
-def parse_response(body: Mapping[str, Any], ledger: Ledger) -> Response:
+def parse_response(body: Mapping[str, Any], ledger: Ledger, reasoning_answer: str = "fields") -> Response:
     """Raises UpstreamFailed where an answer ended with a vendor's word for an error.
 
     ``rest`` of a candidate holds the members of its choice, and under ``message`` those of its message.
+    ``reasoning_answer`` is the dialect's word.
     """
     id, created, tier = word(body.get("id")), body.get("created"), body.get("service_tier")
     choices = enumerate(objects(body.get("choices")))
@@ -82,7 +89,7 @@ def parse_response(body: Mapping[str, Any], ledger: Ledger) -> Response:
         NAME,
         id,
         word(body.get("model")),
-        tuple(_candidate(found, place, id, ledger) for place, found in choices),
+        tuple(_candidate(found, place, id, reasoning_answer, ledger) for place, found in choices),
         read_usage(body.get("usage")),
         int(created) if isinstance(created, int | float) else 0,
         tier if isinstance(tier, str) else None,
@@ -90,14 +97,16 @@ def parse_response(body: Mapping[str, Any], ledger: Ledger) -> Response:
     )
 
 
-def _candidate(found: dict[str, Any], place: int, answer: str, ledger: Ledger) -> Candidate:
+def _candidate(
+    found: dict[str, Any], place: int, answer: str, reasoning_answer: str, ledger: Ledger
+) -> Candidate:
     message, finish = found.get("message"), word(found.get("finish_reason"))
     message = message if isinstance(message, dict) else {}
     if finish in FAILED:
         raise UpstreamFailed(failed_answer(found, finish), "answered")
     index = count(found, "index") if "index" in found else place
     parts = _reasoning(message)
-    parts += _words(message, found.get("logprobs"), ledger)
+    parts += _words(message, found.get("logprobs"), tags_of(reasoning_answer), ledger)
     parts += _media(message)
     calls = _calls(message, answer, index, ledger)
     refused = any(isinstance(part, Refusal) for part in parts)
@@ -121,25 +130,44 @@ def _reasoning(message: dict[str, Any]) -> list[Part]:
     return parts
 
 
-def _words(message: dict[str, Any], logprobs: Any, ledger: Ledger) -> list[Part]:
-    """Content with its citations, and a refusal."""
-    parts: list[Part] = []
+def _words(message: dict[str, Any], logprobs: Any, tags: ThinkTags | None, ledger: Ledger) -> list[Part]:
+    """Content with its citations, and a refusal; of a content with thoughts in it citations belong to the last text."""
     content, tokens = content_of(message.get("content")), logprobs_of(logprobs, "content")
+    parts: list[Part] = []
+    offset = 0
+    if tags is not None:
+        parts, offset = _split(content, tags)
+    elif content:
+        parts.append(Text(content))
+    said = parts.pop() if parts and isinstance(parts[-1], Text) else None
     citations: list[Citation] = []
     for annotation in objects(message.get("annotations")):
-        citation = citation_of(annotation, 0)
-        if citation is not None and content:
+        citation = citation_of(annotation, offset)
+        if citation is not None and said is not None:
             citations.append(citation)
         else:
             ledger.lose("answer.citation")
-    if content:
-        parts.append(Text(content, tuple(citations), tokens))
-    elif tokens:
+    if tokens and (said is None or tags is not None):
         ledger.lose("answer.logprobs")
+        tokens = ()
+    if isinstance(said, Text):
+        parts.append(Text(said.text, tuple(citations), tokens))
     refusal = word(message.get("refusal"))
     if refusal:
         parts.append(Refusal(refusal, logprobs_of(logprobs, "refusal")))
     return parts
+
+
+def _split(content: str, tags: ThinkTags) -> tuple[list[Part], int]:
+    """Thoughts and texts in their order, and where the last text begins."""
+    parts: list[Part] = []
+    offset = 0
+    for thinking, pieces in groupby((*tags.feed(content), *tags.end()), attrgetter("thinking")):
+        found = list(pieces)
+        words = "".join(piece.words for piece in found)
+        parts.append(Reasoning((Thought(words),)) if thinking else Text(words))
+        offset = offset if thinking else found[0].at
+    return parts, offset
 
 
 def _media(message: dict[str, Any]) -> list[Part]:
@@ -192,7 +220,7 @@ def build_response(response: Response, request: Request, ids: Ids, ledger: Ledge
     if response.usage is not None:
         if response.usage.input_tool:
             ledger.lose("usage.folded", (), "input_tool")
-        body["usage"] = write_usage(response.usage)
+        body["usage"] = write_usage(response.usage, own)
     if own:
         put_rest(body, response.rest)
     return body
@@ -299,8 +327,14 @@ class _Message:
             self._reasoning += words if self._own or not self._reasoning else "\n\n" + words
         if part.state is None:
             return
-        details = unsealed(part.state, self._own)
-        self._lists["reasoning_details"] += details
+        known = self._lists["reasoning_details"]
+        if self._own:
+            details = unsealed(part.state)
+        elif is_sealed(part.state.value) and not (words and self._hides_reasoning):
+            details = [kept_detail(part.state, words, len(known))]
+        else:
+            details = []
+        known += details
         if not details:
             self._dropped = self._dropped or part.state.kind != "signature"
             self._ledger.lose("reasoning.state")
@@ -333,7 +367,7 @@ class _Message:
             call |= {"type": "function", "function": {"name": part.name, "arguments": arguments}}
         if self._own:
             put_rest(call, part.rest)
-        if part.state is not None and self._own and part.state.kind == "signature" and not self._functions:
+        if part.state is not None and not self._functions and tells_signature(part.state, self._own):
             call["extra_content"] = written_signature(part.state.value)
         elif part.state is not None:
             self._ledger.lose("reasoning.state")

@@ -7,8 +7,14 @@ from typing import Any, Final
 
 from rotator.api import Usage
 
-from .._shared import count
+from .._shared import count, fresh
+from .spelling import NO_REST
 
+#: Members that are understood.
+MEMBERS: Final = frozenset((
+    "prompt_tokens", "completion_tokens", "total_tokens", "prompt_tokens_details", "completion_tokens_details",
+    "prompt_cache_hit_tokens", "prompt_cache_miss_tokens",
+))
 #: Kinds of tokens that the two detail objects tell beside the buckets, as ``<kind>_tokens``.
 INPUT_KINDS: Final = ("audio", "image", "text")
 OUTPUT_KINDS: Final = ("audio", "image", "text", "accepted_prediction", "rejected_prediction")
@@ -39,7 +45,13 @@ def read_usage(usage: Any) -> Usage | None:
         output_text=completion if outside else max(0, completion - reasoning),
         output_reasoning=reasoning,
         modalities=tuple((kind, tokens) for kind, tokens in kinds if tokens),
+        rest=NO_REST if usage.keys() <= MEMBERS else _rest(usage, MEMBERS),
     )
+
+
+def _rest(usage: dict[str, Any], known: frozenset[str]) -> dict[str, Any]:
+    """What only the vendor understands, as a price (conversion-pitfalls.md P183)."""
+    return {name: value for name, value in usage.items() if name not in known and value is not None}
 
 
 def later_usage(told: Usage | None, found: Usage) -> Usage:
@@ -51,10 +63,10 @@ def later_usage(told: Usage | None, found: Usage) -> Usage:
         found = replace(found, input_fresh=fresh, cache_read=read, cache_write=written)
     if not found.output_total:
         found = replace(found, output_text=told.output_text, output_reasoning=told.output_reasoning)
-    return found if found.modalities else replace(found, modalities=told.modalities)
+    return replace(found, modalities=found.modalities or told.modalities, rest=found.rest or told.rest)
 
 
-def write_usage(usage: Usage) -> dict[str, Any]:
+def write_usage(usage: Usage, own: bool) -> dict[str, Any]:
     """The usage for a client.  What a provider's tools read (``input_tool``) is part of ``prompt_tokens``."""
     kinds = dict(usage.modalities)
     of_input = {"cached_tokens": usage.cache_read}
@@ -69,4 +81,5 @@ def write_usage(usage: Usage) -> dict[str, Any]:
         "total_tokens": usage.input_total + usage.output_total,
         "prompt_tokens_details": of_input,
         "completion_tokens_details": of_output,
+        **(fresh(dict(usage.rest)) if own and usage.rest else {}),
     }

@@ -49,8 +49,11 @@ from rotator.api import (
 from .._shared import fresh
 from .answer_parts import (
     envelope,
+    is_sealed,
+    kept_detail,
     not_expressible,
     says_why,
+    tells_signature,
     unsealed,
     uses_functions,
     wire_id,
@@ -77,6 +80,8 @@ _CANDIDATES: Final = 128
 #: Stands where a piece goes; no other string of a frame comes behind it.
 _PLACE: Final = "\0"
 _PLACED: Final = dumps(_PLACE)
+#: Characters of one block of reasoning that are told a second time, with its state; no model thinks so long.
+WORDS_LIMIT: Final = 4 * 1024 * 1024
 
 
 class _Choice:
@@ -105,6 +110,8 @@ class _Choice:
         "state",
         "thought",
         "told",
+        "words",
+        "words_left",
     )
 
     def __init__(self, index: int) -> None:
@@ -120,7 +127,9 @@ class _Choice:
         self.state: State | None = None
         self.offset = 0  # of the content before it
         self.cited: list[Citation] = []
+        self.words_left = WORDS_LIMIT
         self.thought = -1
+        self.words: list[str] = []  # of another protocol's reasoning: they stand beside its state
         self.around_arguments: tuple[bytes, bytes] | None = None
         self.argued = False  # some arguments were told
         self.pieces: list[str] | None = None  # of an image; None where a medium is left out
@@ -223,6 +232,7 @@ class ChatWriter:
             choice.offset = choice.length
         elif isinstance(part, Reasoning):
             choice.thought = -1
+            choice.words, choice.words_left = [], WORDS_LIMIT
         elif isinstance(part, ToolCall):
             frame += self._call(choice, part)
         elif isinstance(part, Media):
@@ -248,9 +258,16 @@ class ChatWriter:
     def _reasoning(self, event: ReasoningDelta) -> bytes:
         """Stretches of reasoning are told apart by a blank line; another protocol's blocks as well."""
         text = event.text
-        if not text or self._hides_reasoning:
+        if not text:
             return b""
         choice = self._at[event.block]
+        if not self._own and choice.words_left > 0:
+            if choice.words and event.thought != choice.thought:
+                choice.words.append("\n\n")
+            choice.words.append(text)
+            choice.words_left -= len(text)
+        if self._hides_reasoning:
+            return b""
         if choice.around_reasoning is None:
             choice.around_reasoning = self._around(choice.index, {"reasoning_content": _PLACE})
         if event.thought != choice.thought:
@@ -397,21 +414,29 @@ class ChatWriter:
         return b"" if choice.argued or self._own else self._piece(choice, "{}")
 
     def _state(self, choice: _Choice, state: State) -> bytes:
-        """Opaque state goes back to Chat clients only where it came from a vendor that speaks Chat."""
-        if isinstance(choice.part, ToolCall) and self._own and state.kind == "signature" and not self._functions:
+        """Opaque state goes to Chat clients from a vendor that speaks Chat; that of others where it is sealed."""
+        if isinstance(choice.part, ToolCall) and not self._functions and tells_signature(state, self._own):
             entry: dict[str, Any] = {"index": choice.calls - 1, "function": {"arguments": ""}}  # helpers need it
             entry["extra_content"] = written_signature(state.value)
             return self._frame(choice.index, {"tool_calls": [entry]})
         if isinstance(choice.part, Reasoning):
-            details = unsealed(state, self._own)
+            details = self._details(choice, state)
             if details:
                 choice.told = True
-                indexed = [{**entry, "index": choice.details + place} for place, entry in enumerate(details)]
                 choice.details += len(details)
-                return self._frame(choice.index, {"reasoning_details": indexed})
+                return self._frame(choice.index, {"reasoning_details": details})
             choice.dropped = choice.dropped or state.kind != "signature"
         self._ledger.lose("reasoning.state")
         return b""
+
+    def _details(self, choice: _Choice, state: State) -> list[dict[str, Any]]:
+        """The entries that hold the state of a block of reasoning, each with an index of its own."""
+        if self._own:
+            return [{**entry, "index": choice.details + place} for place, entry in enumerate(unsealed(state))]
+        text, choice.words = "".join(choice.words), []
+        if not is_sealed(state.value) or (text and self._hides_reasoning) or choice.words_left <= 0:
+            return []
+        return [kept_detail(state, text, choice.details)]
 
     def _see_usage(self, event: UsageSeen) -> bytes:
         self._usage = event.usage
@@ -420,6 +445,8 @@ class ChatWriter:
     def _finished(self, event: Finished) -> bytes:
         """Alone in a chunk with an empty delta.  Source: protocols.md 4.3."""
         finish = event.finish
+        if not self._own:
+            self._ledger.set_aside(event.rest, "chat.write.envelope")
         choice, frame = self._candidate(event.candidate)
         called = calls_word(choice.calls, self._functions)
         word = write_finish(finish, self._own, refused=choice.refused, called=called, ledger=self._ledger)
@@ -437,7 +464,7 @@ class ChatWriter:
             return DONE
         if self._usage.input_tool:
             self._ledger.lose("usage.folded", (), "input_tool")
-        return write_frame(dumps({**self._head, "choices": [], "usage": write_usage(self._usage)})) + DONE
+        return write_frame(dumps({**self._head, "choices": [], "usage": write_usage(self._usage, self._own)})) + DONE
 
 
 def _line(piece: bytes) -> bytes:

@@ -24,6 +24,7 @@ from .._shared import header_hints, parse_or_none, peek_model_and_stream, text
 from .codec import MessagesCodec, MessagesCounting
 from .errors import read_error, refuse
 from .meter import MessagesMeter
+from .state import MessagesState
 
 PATHS: Mapping[Operation, str] = {
     "generate": "/v1/messages",
@@ -51,6 +52,7 @@ class Messages:
     usage_on_request = False
     fallback = False
     codecs: Mapping[Operation, Codec] = {"generate": MessagesCodec(), "count_tokens": MessagesCounting()}
+    state = MessagesState()
 
     def recognises(self, headers: Mapping[str, str]) -> bool:
         """Every Anthropic client sends its version, on the model list too.  Source: clients.md 1.1."""

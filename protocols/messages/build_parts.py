@@ -23,6 +23,7 @@ from rotator.api import (
     wrapped_input,
 )
 
+from .._cache import cache_control as foreign_mark
 from .._reading import refuse
 from .._shared import fresh
 from .build_media import document_source, image_source, own_source
@@ -31,6 +32,8 @@ from .vocabulary import PROTOCOL
 
 Block = dict[str, Any]
 Marked = Text | Media | ToolCall | ToolResult
+#: What a stream's pieces are put together by; official SDKs leave it in the call that they make of them.
+QUIET = frozenset(("index",))
 
 
 def cache_control(ttl: str | None) -> dict[str, Any]:
@@ -64,17 +67,8 @@ class Blocks:
         raise TypeError(f"{type(part).__name__} has an id and is written by itself")
 
     def all(self, parts: tuple[Part, ...]) -> list[Block]:
-        """The blocks of a tool result or a turn without calls.  Raises Refused where nothing is left of its content."""
-        blocks = [block for part in parts if (block := self.of(part)) is not None]
-        if not blocks:
-            self.must_not_vanish(parts)
-        return blocks
-
-    def must_not_vanish(self, parts: tuple[Part, ...]) -> None:
-        """Refuse parts of which nothing could be told, if one was content.  Source: protocols.md 2.2, unknown type."""
-        for part in parts:
-            if isinstance(part, Opaque) and part.role == "content":
-                refuse(part.at, f"a part of the type {part.type!r} has no place in Messages")
+        """The blocks of a tool result or a turn without calls."""
+        return [block for part in parts if (block := self.of(part)) is not None]
 
     def call(self, part: ToolCall, id: str, name: str) -> Block:
         """``tool_use``.  ``id`` and ``name`` are those of the wire."""
@@ -117,21 +111,22 @@ class Blocks:
         if part.name and part.kind == "document":
             block["title"] = part.name
         elif part.name:
-            self._ledger.lose("document.title", part.at)
+            self._ledger.lose("image.name", part.at)
         if part.detail not in (None, "auto"):
             self._ledger.lose("image.detail", part.at)
         return self._finished(block, part)
 
     def _reasoning(self, part: Reasoning) -> Block | None:
-        """Foreign reasoning would be refused without the vendor's own signature (protocols.md 2.4 R2, R3)."""
-        if not self.own:
+        """Reasoning would be refused without the vendor's own signature, and one for this account (2.4 R2, R3, R10)."""
+        state = part.state
+        if not self.own and (state is None or state.origin is None or state.kind == "encrypted"):
             self._ledger.lose("reasoning.history")
             return None
-        state = part.state
+        rest = fresh(part.rest) if self.own else {}
         if state is not None and state.kind != "signature":
-            return {"type": "redacted_thinking", "data": state.value, **fresh(part.rest)}
+            return {"type": "redacted_thinking", "data": state.value, **rest}
         signature = "" if state is None else state.value
-        return {"type": "thinking", "thinking": part.text, "signature": signature, **fresh(part.rest)}
+        return {"type": "thinking", "thinking": part.text, "signature": signature, **rest}
 
     def _refusal(self, part: Refusal) -> Block | None:
         """An assistant's text (protocols.md 2.2, "Refusal in history")."""
@@ -144,10 +139,14 @@ class Blocks:
             return block
         if part.role == "hosted":
             self._ledger.lose("part.hosted")
-            return None
-        if part.role == "reference" and not part.text and not self._holds_tools(part):
+        elif part.text:
+            self._ledger.lose("part.foreign", part.at, part.type)
+        elif part.role == "content":
+            refuse(part.at, f"a part of the type {part.type!r} has no place in Messages")
+        elif self._holds_tools(part):
+            self._ledger.note("messages.build.parts", "part.tools", part.at)
+        else:
             refuse(part.at, f"{part.type} points to what only its own vendor keeps")
-        self._ledger.lose("part.foreign", part.at, part.type)
         return {"type": "text", "text": part.text} if part.text.strip() else None
 
     def _holds_tools(self, part: Opaque) -> bool:
@@ -176,11 +175,11 @@ class Blocks:
                 _add_rest(block, fresh(part.rest))
             return block
         if part.cache is not None:
-            self._ledger.lose("cache.breakpoint")
+            block["cache_control"] = foreign_mark(part.cache)
         if part.state is not None:
             self._ledger.lose("reasoning.state")
         if part.rest:
-            self._ledger.lose_rest(part.rest, part.at)
+            self._ledger.lose_rest(part.rest, part.at, QUIET)
         return block
 
 

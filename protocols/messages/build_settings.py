@@ -9,9 +9,12 @@ from typing import Any, Final
 
 from rotator.api import Format, Ledger, Request, dumps
 
-from .._reading import refuse
+from .._reading import UNKEPT, refuse
 from .._schemas import is_output, output_schema
+from .build_thinking import is_on
 from .dialect import MessagesDialect
+from .facts import MessagesFacts
+from .vocabulary import PROTOCOL
 
 STEP = "messages.build.settings"
 #: Service tiers of other vendors -> ours, None where nothing need be said.  Source: protocols.md 2.6 "Tier".
@@ -43,10 +46,13 @@ def refuse_impossible(request: Request) -> None:
             refuse(("modalities",), f"Messages answers in text only, not {modality}")
     if state.previous_id is not None:
         refuse(("previous_response_id",), "is known to its own vendor only")
-    if state.conversation is not None:
-        refuse(("conversation",), "is known to its own vendor only")
+    own = request.protocol == PROTOCOL and "thread" in request.rest
+    if not own and (state.conversation is not None or state.begins):
+        refuse(("conversation",), "is kept by its own vendor only: send the whole conversation", code=UNKEPT)
     if state.background:
         refuse(("background",), "Messages has no answers in the background")
+    if request.protocol != PROTOCOL and "response_format" in request.rest:
+        refuse(("response_format",), "a format of this type has no place in Messages")
 
 
 def lose_unknown(request: Request, ledger: Ledger) -> None:
@@ -98,14 +104,20 @@ def answer_format(
     return {"type": "json_schema", "schema": schema}, None
 
 
-def add_sampling(request: Request, body: dict[str, Any], ledger: Ledger) -> None:
-    """Source: protocols.md 2.5 (temperature, top_p); P116, P188 of conversion-pitfalls.md."""
+def add_sampling(request: Request, body: dict[str, Any], facts: MessagesFacts, ledger: Ledger) -> None:
+    """Source: protocols.md 2.5 (temperature, top_p), 7.2; P116, P188 of conversion-pitfalls.md.
+
+    What is the default anyway is not told where the model takes no other, and nothing is lost.
+    """
     sampling = request.sampling
     given = {"temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": sampling.top_k}
     said = {name: value for name, value in given.items() if value is not None}
-    if request.reasoning.enabled:
-        for name in said:
-            ledger.lose(f"sampling.{name}", (name,))
+    if facts.sampling is False or is_on(body, facts):
+        for name, value in said.items():
+            if name != "top_k" and value == 1:
+                ledger.note(STEP, "sampling.default", (name,))
+            else:
+                ledger.lose(f"sampling.{name}", (name,))
         return
     if "temperature" in said and "top_p" in said:
         ledger.lose("sampling.top_p", ("top_p",))
@@ -140,13 +152,9 @@ def add_meta(request: Request, body: dict[str, Any], ledger: Ledger) -> None:
 
 
 def lose_wishes(request: Request, ledger: Ledger) -> None:
-    """What is not carried over between protocols: how to think, what to cache, and foreign members."""
+    """Members that only the client's protocol knows."""
     wish = request.reasoning
-    if wish.between_tools or any(value is not None for value in (wish.enabled, wish.effort, wish.budget, wish.display)):
-        ledger.lose("reasoning.wish", wish.at)
     if wish.rest:
         ledger.lose_rest(wish.rest, wish.at)
-    if request.cache.auto is not None:
-        ledger.lose("cache.breakpoint")
     if request.rest:
         ledger.lose_rest(request.rest, (), QUIET)

@@ -8,14 +8,20 @@ from typing import Any, Final, NamedTuple
 
 from rotator.api import Ledger, Request, Tool, ToolCall, ToolName, ToolPolicy
 
+from .._cache import cache_control as foreign_mark
 from .._names import ToolNames
 from .._reading import refuse
 from .._schemas import is_strict, output_schema, tool_schema
 from .._shared import fresh
+from .build_hosted import NAME as WEB_SEARCH
+from .build_hosted import hosted_tool
 from .build_parts import cache_control
+from .dialect import MessagesDialect
 from .vocabulary import NAME_LIMIT
 
 STEP = "messages.build.tools"
+#: Where tools may stand that are no members of ``tools``.
+ELSEWHERE: Final = (("messages",), ("mcp_servers",))
 #: Different tools of one name; more are a mistake, and comparing them takes time.
 SAME_NAME_LIMIT: Final = 20
 TYPES: Final = {"auto": "auto", "none": "none", "required": "any", "named": "tool"}
@@ -49,7 +55,13 @@ def own_tools(request: Request) -> Toolbox:
         choice = {"type": TYPES.get(policy.mode or "auto", "auto"), **named, **fresh(policy.rest)}
         if policy.parallel is not None:
             choice["disable_parallel_tool_use"] = not policy.parallel
-    return Toolbox([_own_tool(tool) for tool in request.tools], choice)
+    listed = [_own_tool(tool) for tool in request.tools if tool.at[:1] not in ELSEWHERE]
+    return Toolbox(listed, choice)
+
+
+def own_servers(request: Request) -> list[Any]:
+    """``mcp_servers``, which are tools to everybody else."""
+    return [fresh(tool.data) for tool in request.tools if tool.at[:1] == ("mcp_servers",)]
 
 
 def _own_tool(tool: Tool) -> dict[str, Any]:
@@ -70,18 +82,20 @@ def _own_tool(tool: Tool) -> dict[str, Any]:
 # ---------------------------------------------------------------- other protocols
 
 
-def foreign_tools(request: Request, names: ToolNames, ledger: Ledger) -> Toolbox:
+def foreign_tools(request: Request, names: ToolNames, dialect: MessagesDialect, ledger: Ledger) -> Toolbox:
     """Tools of another protocol's client.  Raises Refused where a choice demands what is not there."""
     policy = request.policy
-    declared = _declared(request, names, ledger)
-    _check(policy, request, declared)
+    hosted = _hosted(request, dialect, ledger)
+    declared = _declared(request, names, bool(hosted), ledger)
+    searches = {tool.name for tool in request.tools if tool.search is not None} if hosted else set[str]()
+    _check(policy, request, {one.tool.name for one in declared} | searches)
     allowed = frozenset(policy.names)
     offered = [one for one in declared if policy.mode != "allowed" or one.tool.name in allowed]
-    if declared and not offered:  # all that is allowed runs elsewhere
+    if declared and not offered and not hosted:  # all that is allowed runs elsewhere
         offered, policy = declared, replace(policy, mode="none")
     if len(offered) < len(declared):
         ledger.lose("tool_choice.subset", policy.at)
-    tools = [_function(one.tool, one.wire, ledger) for one in offered]
+    tools = [_function(one.tool, one.wire, ledger) for one in offered] + hosted
     if policy.rest:
         ledger.lose_rest(policy.rest, policy.at)
     if tools:
@@ -96,6 +110,20 @@ def foreign_tools(request: Request, names: ToolNames, ledger: Ledger) -> Toolbox
     return Toolbox(tools, {"type": "none"}, names.restore())
 
 
+def _hosted(request: Request, dialect: MessagesDialect, ledger: Ledger) -> list[dict[str, Any]]:
+    """Those tools of the client's vendor that this one has, behind all others; one of a kind."""
+    found: list[dict[str, Any]] = []
+    for tool in request.tools:
+        written = hosted_tool(tool, dialect, ledger) if tool.kind == "hosted" else None
+        if written is None:
+            continue
+        if found:
+            ledger.lose("tool.duplicate", tool.at, tool.name)
+        else:
+            found.append(written)
+    return found
+
+
 class _Declared(NamedTuple):
     """A tool and its name on the wire.  ``again``: another one of its name came before."""
 
@@ -104,17 +132,21 @@ class _Declared(NamedTuple):
     again: bool = False
 
 
-def _declared(request: Request, names: ToolNames, ledger: Ledger) -> list[_Declared]:
-    """The functions and free-form tools: equal ones once, others of one name under another one."""
+def _declared(request: Request, names: ToolNames, searching: bool, ledger: Ledger) -> list[_Declared]:
+    """The functions and free-form tools: equal ones once, others of one name under another one.
+
+    ``searching``: the name of the search is taken.
+    """
     found: list[_Declared] = []
     told: dict[str, list[Tool]] = {}  # by the wire name, the different tools that wanted it
     numbers: dict[str, int] = {}
     reserved = {names.wire(tool.name, tool.namespace) for tool in request.tools}
+    if searching:
+        told[WEB_SEARCH] = []
     for tool in request.tools:
         if tool.kind == "builtin":
             refuse(tool.at, f"a tool of this type ({tool.name}) is its own vendor's: declare it as a function")
         if tool.kind == "hosted":
-            ledger.lose("tool.hosted", tool.at, tool.name)
             continue
         wire = names.wire(tool.name, tool.namespace)
         plain = tool if tool.cache is None else replace(tool, cache=None)
@@ -146,10 +178,9 @@ def _told_back(offered: list[_Declared], names: ToolNames) -> Mapping[str, ToolN
     return told
 
 
-def _check(policy: ToolPolicy, request: Request, declared: list[_Declared]) -> None:
-    """What is forced must be there (P58); a vendor's own tools are not (protocols.md 2.7)."""
+def _check(policy: ToolPolicy, request: Request, known: set[str]) -> None:
+    """What is forced must be there (P58); most of a vendor's own tools are not (protocols.md 2.7)."""
     hosted = {tool.name for tool in request.tools if tool.by_vendor}
-    known = {one.tool.name for one in declared}
     forced = policy.mode in ("required", "named") or policy.required
     if policy.mode in ("named", "allowed"):
         for name in policy.names:
@@ -182,7 +213,7 @@ def _function(tool: Tool, wire: str, ledger: Ledger) -> dict[str, Any]:
     elif tool.strict:
         ledger.lose("tool.strict", tool.at)
     if tool.cache is not None:
-        ledger.lose("cache.breakpoint")
+        written["cache_control"] = foreign_mark(tool.cache)
     if tool.rest:
         ledger.lose_rest(tool.rest, tool.at)
     return written
@@ -214,7 +245,8 @@ def _choice(policy: ToolPolicy, offered: list[_Declared], ledger: Ledger) -> dic
         return None
     choice: dict[str, Any] = {"type": TYPES[mode or "auto"]}
     if mode == "named":
-        choice["name"] = next(one.wire for one in offered if one.tool.name == policy.names[0])
+        named = (one.wire for one in offered if one.tool.name == policy.names[0])
+        choice["name"] = next(named, WEB_SEARCH)  # no function's: it is the search
     if policy.parallel is False and mode != "none":
         choice["disable_parallel_tool_use"] = True
     return choice

@@ -117,14 +117,25 @@ def _instructions(turn: Turn, blocks: Blocks, ledger: Ledger) -> list[Block]:
     for part in turn.parts:
         if isinstance(part, Media):
             refuse(part.at, "instructions hold text only")
-    return blocks.all(turn.parts)
+    return _named(turn, blocks.all(turn.parts), ledger)
+
+
+def _named(turn: Turn, written: list[Block], ledger: Ledger) -> list[Block]:
+    """The blocks behind the name of who speaks, as in a script of a play (protocols.md 2.1, "User turn")."""
+    if not turn.name or not written:
+        return written
+    ledger.lose("message.name", (*turn.at, "name"))
+    first = written[0]
+    if first["type"] != "text":
+        return [_text(f"{turn.name}:"), *written]
+    return [{**first, "text": f"{turn.name}: {first['text']}"}, *written[1:]]
 
 
 def _lose_of_turn(turn: Turn, ledger: Ledger) -> None:
-    if turn.name:
-        ledger.lose("message.name", (*turn.at, "name"))
     if turn.rest:
-        ledger.lose_rest(turn.rest, turn.at)
+        if "annotations" in turn.rest:  # citations that only answers may hold (P-97)
+            ledger.lose("citations.history")
+        ledger.lose_rest(turn.rest, turn.at, ("annotations",))
     if turn.phase is not None:
         ledger.note(STEP, "turn.phase", turn.at)
 
@@ -161,7 +172,7 @@ class _Conversation:
                     self._result(part)
         else:
             _lose_of_turn(turn, self._ledger)
-            self._append("user", turn.at, self._blocks.all(turn.parts))
+            self._append("user", turn.at, _named(turn, self._blocks.all(turn.parts), self._ledger))
 
     def _remind(self, turn: Turn) -> None:
         """Instructions in mid-conversation, at their place (protocols.md 2.1; hoisting them would change the order)."""
@@ -171,7 +182,11 @@ class _Conversation:
         elif written:
             text = "\n\n".join(block["text"] for block in written)
             self._ledger.note(STEP, "turn.reminder", turn.at)
-            self._append("user", turn.at, [_text(f"<system-reminder>\n{text}\n</system-reminder>")])
+            reminder = _text(f"<system-reminder>\n{text}\n</system-reminder>")
+            marks = [block["cache_control"] for block in written if "cache_control" in block]
+            if marks:
+                reminder["cache_control"] = marks[-1]
+            self._append("user", turn.at, [reminder])
 
     def _append(self, role: Literal["user", "system"], at: Path, blocks: list[Block]) -> None:
         """Blocks behind those of the same role (protocols.md 2.9 step 7)."""
@@ -199,11 +214,10 @@ class _Conversation:
             elif (block := self._blocks.of(part)) is not None:
                 written.append(block)
         if not written:
-            self._blocks.must_not_vanish(turn.parts)
             self._ledger.note(STEP, "turn.dropped", turn.at)
             return
         message = self._open(turn)
-        message.blocks += written
+        message.blocks += _named(turn, written, self._ledger)
         for id_, part in called:
             message.calls[id_] = part.at
             self._owners[id_] = message
@@ -235,8 +249,8 @@ class _Conversation:
         """A result without a call is a user's text (protocols.md 2.3, "Orphan result")."""
         self._ledger.lose("result.orphan", part.at)
         content = self._blocks.all(part.parts)
-        words = content.pop(0)["text"] if content and content[0]["type"] == "text" else "(no text)"
-        self._append("user", part.at, [_text(f"{ORPHAN}\n{words}"), *content])
+        first = content.pop(0) if content and content[0]["type"] == "text" else _text("(no text)")
+        self._append("user", part.at, [{**first, "text": f"{ORPHAN}\n{first['text']}"}, *content])
 
     def written(self) -> list[dict[str, Any]]:
         """The messages, results first in the one behind their calls (P-55)."""

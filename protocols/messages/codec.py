@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from rotator.api import At, Built, Ids, Ledger, Request, Response, Usage, parse
+from rotator.api import At, Built, Ids, Ledger, NeutralError, Request, Response, Usage, parse
 
-from .build import build
+from .build import build, headers_of
 from .dialect import MessagesDialect
-from .losses import LOSSES
+from .eased import loosened, next_step
+from .facts import MODELS
+from .losses import CHANGED, LOSSES
 from .meter import PARSED
 from .parse import parse as parse_request
 from .reader import MessagesReader
@@ -24,23 +26,39 @@ class MessagesCodec:
     """Generation, in both roles."""
 
     losses: Mapping[str, str] = LOSSES
+    changes: frozenset[str] = CHANGED
     #: ``message_stop`` is JSON like all others.  Source: protocols.md 4.5.
     terminal = b""
     frame_names: frozenset[str] = PARSED
 
-    def __init__(self, dialect: MessagesDialect | None = None) -> None:
+    def __init__(self, dialect: MessagesDialect | None = None, loose: bool = False) -> None:
         self._dialect = dialect or MessagesDialect()
+        self._loose = loose
+        self._models = MODELS.over(self._dialect.models) if self._dialect.models else MODELS
 
     def with_dialect(self, options: Mapping[str, Any]) -> MessagesCodec:
         found = parse(MessagesDialect, options, At(""))
         assert isinstance(found, MessagesDialect)
         return type(self)(found)
 
+    def family(self, model: str) -> str:
+        return self._models.family(model)
+
+    def account_bound(self, model: str) -> bool:
+        binding = self._models.of(model).binding
+        return binding is None or "account" in binding
+
     def parse(self, body: Mapping[str, Any], model: str, stream: bool, ledger: Ledger) -> Request:
         return parse_request(body, model, stream, ledger)
 
     def build(self, request: Request, ledger: Ledger) -> Built:
-        return build(request, self._dialect, ledger)
+        if self._loose:
+            request = loosened(request, ledger)
+        return build(request, self._dialect, ledger, self._models.of(request.model))
+
+    def eased(self, error: NeutralError, request: Request) -> MessagesCodec | None:
+        step = next_step(error, request, self._dialect, self._loose)
+        return None if step is None else type(self)(*step)
 
     def parse_response(self, body: Mapping[str, Any], ledger: Ledger) -> Response:
         return parse_response(body, ledger)
@@ -60,12 +78,14 @@ class MessagesCounting(MessagesCodec):
 
     losses: Mapping[str, str] = {
         **LOSSES,
-        "count.estimated": "The upstream cannot count tokens: four bytes of the request count as one.",
+        "count.estimated": "The upstream cannot count tokens: four characters count as one, an image as 1,600.",
     }
+    changes = CHANGED | {"count.estimated"}
 
     def build(self, request: Request, ledger: Ledger) -> Built:
         built = super().build(request, ledger)
-        return built._replace(body={name: built.body[name] for name in COUNTED if name in built.body})
+        body: dict[str, Any] = {name: built.body[name] for name in COUNTED if name in built.body}
+        return built._replace(body=body, headers=headers_of(body, self._dialect) if built.headers else {})
 
     def parse_response(self, body: Mapping[str, Any], ledger: Ledger) -> Response:
         tokens = body.get("input_tokens")

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from rotator.api import STATUS, ErrorKind, NeutralError, RefusedReply, dumps, kind_of_status
 
+from .._reading import UNKEPT
 from .._shared import first_text, parse_or_none, text, unreadable
 
 #: ``error.type`` literals of the SDK.  ``invalid_request_error`` goes with many statuses and says nothing by itself.
@@ -29,6 +30,10 @@ CODES: Final[dict[str, ErrorKind]] = {
     "contract_spend_limit_reached": ErrorKind.QUOTA_EXHAUSTED,
     "ramp_limit_exceeded": ErrorKind.RATE_LIMITED,
 }
+
+#: Codes of our own refusals that official SDKs know how to do without: their tool runners then send whole
+#: conversations.  Source: clients.md 2 (``beta.messages.tool_runner``).
+DETAILED: Final[dict[str | None, str]] = {UNKEPT: "thread_unsupported_request"}
 
 #: kind -> ``error.type`` of our own refusals.  Source: protocols.md 1.8, column "Anthropic type".
 WRITTEN: Final[dict[ErrorKind, str]] = {
@@ -56,6 +61,8 @@ def neutral(body: Mapping[str, Any], status: int, name: str) -> NeutralError:
     details = error.get("details")
     code = text(details.get("error_code")) if isinstance(details, dict) else None
     kind = CODES.get(code or "") or TYPES.get(text(error.get("type")) or "")
+    if kind is None and status < 300 and error.get("type") == "invalid_request_error":
+        kind = ErrorKind.BAD_REQUEST  # in-band: no other key would be told otherwise
     if kind is None:
         kind = kind_of_status(status) if status >= 300 else ErrorKind.SERVER
     if status < 300:
@@ -79,7 +86,9 @@ def error_object(error: NeutralError, name: str) -> dict[str, Any]:
     """The envelope of this protocol; a vendor's own one passes field by field."""
     if error.protocol == name and isinstance(error.envelope, dict):
         return error.envelope
-    written = {"type": WRITTEN.get(error.kind, "invalid_request_error"), "message": error.message}
+    written: dict[str, Any] = {"type": WRITTEN.get(error.kind, "invalid_request_error"), "message": error.message}
+    if error.code in DETAILED:
+        written["details"] = {"error_code": DETAILED[error.code]}
     return {"type": "error", "error": written, "request_id": error.request_id}
 
 

@@ -25,6 +25,12 @@ from .usage import read_usage
 DELTA: Final = b"event: content_block_delta\n"
 STOP: Final = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 
+#: Blocks and deltas that hold reasoning state, and the member that it is.  Source: protocols.md 2.4, 4.5.
+STATEFUL: Final = {"thinking": "signature", "signature_delta": "signature", "redacted_thinking": "data"}
+#: What stands in their frames.
+SIGNED: Final = b"signature_delta"
+REDACTED: Final = b"redacted_thinking"
+
 #: Events whose data official SDKs parse; what others hold they do not look at.  Source: protocols.md 4.5, 4.2.
 PARSED: Final = frozenset(
     "message_start message_delta message_stop content_block_start content_block_delta content_block_stop error".split()
@@ -57,8 +63,9 @@ class MessagesMeter:
         if signals.ended or signals.error is not None:
             return 0
         if signals.visible and block.startswith(DELTA) and block.find(b"}\n\n") == len(block) - 3:
-            signals.outputs += 1  # one frame of content, the common read
-            return len(block)
+            if SIGNED not in block:
+                signals.outputs += 1  # one frame of content, the common read
+                return len(block)
         if signals.visible and _plain(block):
             signals.outputs += block.count(b"event: content_block_delta")
             return len(block)
@@ -89,15 +96,24 @@ class MessagesMeter:
             self._merge(message.get("usage") if isinstance(message, dict) else None)
         elif kind == "content_block_start":
             signals.visible |= shows(event.get("content_block"))
+            self._state(event.get("content_block"))
         elif kind == "content_block_delta":
             signals.outputs += 1
             signals.visible |= shows(event.get("delta"))
+            self._state(event.get("delta"))
         elif kind == "message_delta":
             self._merge(event.get("usage"))
             self._finish(event.get("delta"))
         elif kind == "message_stop":
             signals.ended = True
             self._close()
+
+    def _state(self, block: Any) -> None:
+        """A block's or delta's opaque state.  Source: protocols.md 2.4, 4.5."""
+        kind = block.get("type") if isinstance(block, dict) else None
+        member = STATEFUL.get(kind) if isinstance(kind, str) else None
+        if member is not None and isinstance(state := block.get(member), str) and state:
+            self.signals.hold(state)
 
     def _finish(self, delta: Any) -> None:
         reason = delta.get("stop_reason") if isinstance(delta, dict) else None
@@ -129,6 +145,8 @@ class MessagesMeter:
             signals.error = no_answer("content")
             return
         signals.visible = any(map(shows, content))
+        for block in content:
+            self._state(block)
         self._finish(body)
         self._merge(body.get("usage"))
         signals.ended = signals.finish is not None
@@ -154,4 +172,6 @@ def _plain(block: bytes) -> bool:
 
     Both words are in event types; in model text they cost one parse.
     """
-    return b"message_" not in block and b'"error"' not in block and block.count(b"}\n\n") == block.count(b"\n\n") > 0
+    if b"message_" in block or b'"error"' in block or SIGNED in block or REDACTED in block:
+        return False
+    return block.count(b"}\n\n") == block.count(b"\n\n") > 0

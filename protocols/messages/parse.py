@@ -26,8 +26,8 @@ from rotator.api import (
 
 from .._reading import Fields, refuse
 from .parse_parts import read_cache, read_content
-from .parse_tools import read_policy, read_tools
-from .vocabulary import DISPLAYS, PROTOCOL
+from .parse_tools import SERVERS, added_tools, read_policy, read_tools
+from .vocabulary import DISPLAYS, PROTOCOL, LaterEffort, effort_of_turns
 
 #: Roles of messages.  Source: protocols.md 0.2 item 10.
 ROLES: Final[dict[str, Literal["user", "assistant", "system"]]] = {
@@ -52,17 +52,22 @@ def parse(body: Mapping[str, Any], model: str, stream: bool, ledger: Ledger) -> 
     _messages(fields, turns, ledger)
     tools, policy = read_tools(fields), read_policy(fields)
     effort, form, config = _output_config(fields)
+    later = effort_of_turns(turns)
+    effort = effort if later is None else LaterEffort(later, effort)
     reasoning = _reasoning(fields, effort)
     output = Output(max_tokens=fields.whole("max_tokens"), format=form, stops=fields.texts("stop_sequences"))
     meta, metadata = _meta(fields)
     mark = read_cache(body, fields)
     cache = NO_CACHE if mark is None else CacheWish(auto=mark)
     sampling = _sampling(fields)
+    servers = fields.list(SERVERS) if body.get(SERVERS) else ()
+    tools += tuple(added_tools(turns, servers, tools))
     rest = fields.rest()
     thread = rest.get("thread")
     continues = NO_CONTINUATION
-    if isinstance(thread, dict) and thread.get("type") == "continue":
-        continues = Continuation(conversation=str(thread.get("id", "")))
+    if isinstance(thread, dict):
+        kept = str(thread.get("id", "")) if thread.get("type") == "continue" else None
+        continues = Continuation(conversation=kept, begins=kept is None)
     if config or metadata:
         rest = {**rest, **config, **metadata}
     return Request(

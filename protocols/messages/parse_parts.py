@@ -25,6 +25,7 @@ from rotator.api import (
 )
 
 from .._reading import Fields, refuse
+from .hosted import hosted_words
 from .jsonvalues import arguments_text
 from .vocabulary import CITATION_KINDS, HOSTED_BLOCKS, PROTOCOL, REFERENCES, SOURCES
 
@@ -180,8 +181,9 @@ def _redacted_thinking(fields: Fields, cache: CacheMark | None) -> Reasoning:
 def _opaque(value: dict[str, Any], kind: str, at: Path) -> Opaque:
     role: Literal["hosted", "content", "reference"] = "content"
     if kind in HOSTED_BLOCKS or kind.endswith("_tool_result"):
-        role = "hosted"
-    elif kind in REFERENCES:
+        words = hosted_words(value, kind) if kind.endswith("_tool_result") else ""
+        return Opaque(PROTOCOL, kind, value, "hosted", words, at)
+    if kind in REFERENCES:
         role = "reference"
     return Opaque(PROTOCOL, kind, value, role, _readable(value, kind), at)
 
@@ -198,7 +200,8 @@ def _readable(value: Mapping[str, Any], kind: str) -> str:
             return _word(value, "tool_name")
         case "tool_addition" | "tool_removal":
             tool = value.get("tool")
-            name = _word(tool, "name") if isinstance(tool, dict) else ""
+            defined = tool.get("definition") if isinstance(tool, dict) else None
+            name = _word(defined if isinstance(defined, dict) else tool, "name") if isinstance(tool, dict) else ""
             offered = "is" if kind == "tool_addition" else "is not"
             return f'The tool "{name}" {offered} available from here on.' if name else ""
         case _:

@@ -2,32 +2,56 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, Literal
 
-from rotator.api import Path, Tool, ToolPolicy
+from rotator.api import Opaque, Path, Tool, ToolPolicy, Turn
 
 from .._reading import Fields, refuse
+from .._web_search import read_search
 from .parse_parts import read_cache
-from .vocabulary import HOSTED_TOOLS
+from .vocabulary import HOSTED_TOOLS, TOOL_SEARCH, WEB_SEARCH
 
 Mode = Literal["auto", "none", "required", "named"]
 
 MODES: Final[dict[str, Mode]] = {"auto": "auto", "none": "none", "any": "required", "tool": "named"}
 NO_POLICY: Final = ToolPolicy()
+#: Where servers of tools are named that the vendor asks.  Source: protocols.md 2.3, "MCP / connectors".
+SERVERS: Final = "mcp_servers"
 
 
 def read_tools(fields: Fields) -> tuple[Tool, ...]:
     """``tools``: an entry with a ``type`` of its own is one that the vendor defined, and is kept whole."""
     at = (*fields.at, "tools")
-    return tuple(_tool(value, (*at, place)) for place, value in enumerate(fields.list("tools") or ()))
+    return tuple(read_tool(value, (*at, place)) for place, value in enumerate(fields.list("tools") or ()))
 
 
-def _tool(value: Any, at: Path) -> Tool:
+def added_tools(turns: Iterable[Turn], servers: Sequence[Any], known: Iterable[Tool]) -> Iterator[Tool]:
+    """Tools that stand elsewhere: ``mcp_servers``, and what a ``tool_addition`` in the conversation defines.
+
+    Of two with one name that in ``tools`` counts.  Source: protocols.md 2.3, "Additional tools mid-input"; anthropic
+    types, BetaRequestToolAdditionBlockParam.
+    """
+    names = {tool.name for tool in known}
+    for place, server in enumerate(servers):
+        fields = Fields(server, (SERVERS, place))
+        yield Tool(fields.text("name") or SERVERS, "hosted", data=server, at=fields.at)
+    for part in (part for turn in turns if turn.role == "system" for part in turn.parts):
+        if isinstance(part, Opaque) and part.type == "tool_addition":
+            added = part.data.get("tool")
+            defined = added.get("definition") if isinstance(added, dict) else None
+            if isinstance(defined, dict) and defined.get("name") not in names:
+                tool = read_tool(defined, (*part.at, "tool", "definition"))
+                names.add(tool.name)
+                yield tool
+
+
+def read_tool(value: Any, at: Path) -> Tool:
+    """One of ``tools``, or what a ``tool_addition`` defines."""
     fields = Fields(value, at)
     kind = fields.text("type")
     if kind is not None and kind != "custom":
-        vendors: Literal["hosted", "builtin"] = "hosted" if kind.startswith(HOSTED_TOOLS) else "builtin"
-        return Tool(fields.text("name") or kind, vendors, data=value, at=at)
+        return _vendors(kind, value, fields)
     return Tool(
         fields.word("name"),
         description=fields.text("description") or "",
@@ -37,6 +61,17 @@ def _tool(value: Any, at: Path) -> Tool:
         at=at,
         rest=fields.rest(),
     )
+
+
+def _vendors(kind: str, value: dict[str, Any], fields: Fields) -> Tool:
+    """A tool that the vendor defined."""
+    name, at = fields.text("name") or kind, fields.at
+    if kind.startswith(WEB_SEARCH):
+        mark = read_cache(value, fields)
+        search = read_search(fields)
+        return Tool(name, "hosted", data=value, search=search, cache=mark, at=at, rest=fields.rest())
+    finds = kind.startswith(TOOL_SEARCH)
+    return Tool(name, "hosted" if kind.startswith(HOSTED_TOOLS) else "builtin", data=value, finds_tools=finds, at=at)
 
 
 def read_policy(fields: Fields) -> ToolPolicy:

@@ -34,7 +34,7 @@ from rotator.api import (
 from .errors import neutral
 from .finish import inferred, read_finish
 from .response import DETAILS, foreign, message_rest, read_block, read_citation, text_of, tier_of
-from .usage import KNOWN, merge_usage, read_usage
+from .usage import merge_usage, read_usage, usage_rest
 from .vocabulary import PROTOCOL
 
 #: Delta type -> the member that holds its piece, the event that tells it, the part that it is a piece of.
@@ -70,6 +70,7 @@ class MessagesReader:
         self._usage: dict[str, Any] = {}
         self._stop: dict[str, Any] = {}  # stop_reason and what belongs to it, as told last
         self._told: Mapping[str, Any] = {}  # members of the usage that Start told
+        self._late: dict[str, Any] = {}  # of the envelope, told in its last frames
         self._open: dict[int, _Block] = {}
         self._number = 0  # of the next block
         # The block that was spoken of last: where its pieces come, as what, and what they make.
@@ -136,20 +137,20 @@ class MessagesReader:
         return [] if read is None else [UsageSeen(read)]
 
     def _message_delta(self, data: Mapping[str, Any]) -> Sequence[Event]:
-        """Several may come; the last reason counts.  What only this protocol knows comes too late for ``Start``."""
+        """Several may come; the last reason counts.  What only this protocol knows waits for ``Finished``."""
         begun = self._begun({})
         delta, usage = data.get("delta"), data.get("usage")
-        late = foreign(data, ("type", "delta", "usage"))
+        self._late |= foreign(data, ("type", "delta", "usage"))
         if isinstance(delta, dict):
             self._stop.update((name, delta[name]) for name in ENDING if delta.get(name) is not None)
-            late |= foreign(delta, ENDING)
+            self._late |= foreign(delta, ENDING)
             details = delta.get("stop_details")
-            if isinstance(details, dict) and foreign(details, DETAILS):
-                late["stop_details"] = details
-        if isinstance(usage, dict) and foreign(usage, {*KNOWN, *self._told}):
-            late["usage"] = usage
-        self._ledger.set_aside(late, "messages.read.envelope")
-        return begun + self._counted(usage)
+            if isinstance(details, dict) and (more := foreign(details, DETAILS)):
+                self._late["stop_details"] = more
+        counted = self._counted(usage)
+        if (told := usage_rest(self._usage)) and told != self._told:
+            self._late["usage"] = told
+        return begun + counted
 
     def _message_stop(self, data: Mapping[str, Any]) -> Sequence[Event]:
         return self._begun({}) + self._finished()
@@ -159,7 +160,7 @@ class MessagesReader:
         finish = read_finish(self._stop, self._called)
         finish = finish or inferred(self._called, "messages.reader.finish", self._ledger)
         self._over = True
-        return [*events, Finished(finish), End()]
+        return [*events, Finished(finish, rest=self._late), End()]
 
     def _ping(self, data: Mapping[str, Any]) -> Sequence[Event]:
         return (Beat(),) if self._started else ()
@@ -218,7 +219,7 @@ class MessagesReader:
         events: list[Event] = []
         if block is None or block.kind is not wanted:
             if wanted is ToolCall:
-                self._ledger.lose("arguments.invalid", ("content", index), "of no call")
+                self._ledger.lose("field.foreign", ("content", index), kind)
                 return ()
             events = self._opened(index, Text("") if wanted is Text else Reasoning())
             block = self._open[index]

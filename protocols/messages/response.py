@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal
 
 from rotator.api import (
+    SEALED,
     Candidate,
     Citation,
     ErrorKind,
@@ -163,6 +164,8 @@ def read_citation(citation: dict[str, Any]) -> Citation:
 
 def build_response(response: Response, request: Request, ids: Ids, ledger: Ledger) -> dict[str, Any]:
     """A message; of several candidates the first.  Raises UpstreamFailed where nothing of it can be told."""
+    if not response.candidates:
+        raise UpstreamFailed(EMPTY, "answered")
     candidate = next((one for one in response.candidates if one.index == 0), response.candidates[0])
     if len(response.candidates) > 1:
         ledger.lose("answer.candidates")
@@ -271,6 +274,11 @@ def is_redacted(part: Reasoning) -> bool:
     return part.state is not None and part.state.kind == "redacted" and not part.thoughts
 
 
+def may_keep(state: State, own: bool) -> bool:
+    """Whether a client is to get it: its own protocol's, or in an envelope, which it keeps in the same places."""
+    return (own and state.kind != "encrypted") or state.value.startswith(SEALED)
+
+
 class Content:
     """The content blocks of a whole answer, and what was seen on the way."""
 
@@ -323,16 +331,15 @@ class Content:
         return [{"type": "text", **block, **more} for block in _cited_blocks(part.text, cited)]
 
     def _reasoning(self, part: Reasoning, more: Mapping[str, Any]) -> None:
-        state, own = part.state, self._own
-        signature = state.value if own and state is not None and state.kind == "signature" else ""
-        redacted = is_redacted(part)
-        if state is not None and not signature and not (own and redacted):
+        state = part.state
+        kept = state.value if state is not None and may_keep(state, self._own) else ""
+        if state is not None and not kept:
             self._ledger.lose("reasoning.state")
-        if not redacted:
+        if not is_redacted(part):
             words = "\n\n".join(thought.text for thought in part.thoughts if thought.text)
-            self.blocks.append({"type": "thinking", "thinking": words, "signature": signature, **more})
-        elif own and state is not None:
-            self.blocks.append({"type": "redacted_thinking", "data": state.value, **more})
+            self.blocks.append({"type": "thinking", "thinking": words, "signature": kept, **more})
+        elif kept:
+            self.blocks.append({"type": "redacted_thinking", "data": kept, **more})
         else:
             self.seen.dropped = True
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final, Literal
+
+from rotator.api import Turn
 
 from .._ids import IdRule
 
@@ -16,6 +19,33 @@ CitationKind = Literal["web", "document", "file", "result", "recitation", "other
 DISPLAYS: Final[dict[str, Display]] = {"omitted": "hidden", "summarized": "summary", "updates": "updates"}
 #: Neutral -> ``thinking.display``.
 SHOWN: Final[dict[str, str]] = {neutral: word for word, neutral in DISPLAYS.items()}
+
+
+class LaterEffort(str):
+    """An effort that a message in the conversation set; ``first`` is that of the request, None if it named none.
+
+    A beta of Messages. For every other protocol it is the plain value: the last one holds. Source: protocols.md 7.1,
+    "Anth per-message effort".
+    """
+
+    __slots__ = ("first",)
+    first: str | None
+
+    def __new__(cls, effort: str, first: str | None) -> LaterEffort:
+        made = super().__new__(cls, effort)
+        made.first = first
+        return made
+
+
+def effort_of_turns(turns: Sequence[Turn]) -> str | None:
+    """The effort that a message set last, None if none did; it stays in the ``rest`` of its turn."""
+    for turn in reversed(turns):
+        config = turn.rest.get("output_config") if turn.rest else None
+        effort = config.get("effort") if isinstance(config, dict) else None
+        if isinstance(effort, str):
+            return effort
+    return None
+
 
 #: A block's ``source.type``, by the block's type; others are not understood.  Source: protocols.md 2.2.
 SOURCES: Final[dict[str, frozenset[str]]] = {
@@ -40,9 +70,11 @@ IMAGE_TYPES: Final = frozenset(("image/jpeg", "image/png", "image/gif", "image/w
 HOSTED_BLOCKS: Final = frozenset(
     ("server_tool_use", "mcp_tool_use", "mcp_tool_listing", "fallback")
 )
+WEB_SEARCH: Final = "web_search_"
+TOOL_SEARCH: Final = "tool_search_tool_"
 #: How the types of tools begin that the vendor runs; others that it defined are run by the client, or are mistakes.
 #: Source: protocols.md 2.7.
-HOSTED_TOOLS: Final = ("web_search_", "web_fetch_", "code_execution_", "tool_search_tool_", "mcp_", "advisor_")
+HOSTED_TOOLS: Final = (WEB_SEARCH, "web_fetch_", "code_execution_", TOOL_SEARCH, "mcp_", "advisor_")
 #: Blocks that point to what the vendor keeps, or that only it can open (protocols.md 2.6, "context_management").
 REFERENCES: Final = frozenset(("compaction", "tool_reference", "container_upload"))
 

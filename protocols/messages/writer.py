@@ -29,6 +29,7 @@ from rotator.api import (
     Refusal,
     RefusalDelta,
     Request,
+    Rest,
     Start,
     State,
     StateSeen,
@@ -50,6 +51,7 @@ from .response import (
     AnswerIds,
     is_redacted,
     lose_part,
+    may_keep,
     message_head,
     tier,
     write_citation,
@@ -66,6 +68,9 @@ HEAD: Final = b'{"type":"content_block_delta","index":%d,"delta":{"type":"%b","%
 TAIL: Final = b"}}"
 FRAME_HEAD: Final = b"event: content_block_delta\ndata: "
 FRAME_TAIL: Final = b"}}\n\n"
+#: Members of the message that stand beside ``delta`` when they come late; all others stand in it.
+#: Source: anthropic types, BetaRawMessageDeltaEvent.
+BESIDE_DELTA: Final = ("context_management",)
 #: The number of no block, and of no thought.
 NONE: Final = -1
 
@@ -85,6 +90,7 @@ class MessagesWriter:
         self._held: Start | None = None  # told, but not written
         self._usage: Usage | None = None
         self._finish: Finish | None = None
+        self._late: Rest = {}
         self._seen = Seen()
         self._index = 0  # of the next block on the wire
         self._forget()
@@ -141,7 +147,7 @@ class MessagesWriter:
 
     def _finished(self, event: Finished) -> bytes:
         if event.candidate == 0:
-            self._finish = event.finish
+            self._finish, self._late = event.finish, event.rest
         return b""
 
     def _end(self, event: End) -> bytes:
@@ -153,7 +159,12 @@ class MessagesWriter:
         finish = self._finish or inferred(seen.called, "messages.writer.finish", self._ledger)
         stop = write_finish(finish, self._own, seen, self._ledger)
         usage = write_last_usage(self._usage, self._ledger)
-        return begun + _frame("message_delta", delta=stop, usage=usage) + STOP
+        late = written_envelope(self._late, self._own, self._ledger)
+        if more := late.get("stop_details"):
+            stop["stop_details"] = {"type": "refusal", **stop.get("stop_details", {}), **more}
+        beside = {name: value for name, value in late.items() if name in BESIDE_DELTA}
+        stop |= {name: value for name, value in late.items() if name not in ("usage", "stop_details", *BESIDE_DELTA)}
+        return begun + _frame("message_delta", delta=stop, usage={**usage, **late.get("usage", {})}, **beside) + STOP
 
     # ---------------------------------------------------------------- blocks
 
@@ -197,12 +208,12 @@ class MessagesWriter:
         return begun
 
     def _thinking(self, part: Reasoning) -> bytes:
-        """Redacted reasoning comes whole and its provider's clients alone can use it.  Source: protocols.md 4.5."""
+        """Redacted reasoning comes whole; without an envelope only its provider's clients can use it (4.5)."""
         self._hidden = state = part.state
         if state is None or not is_redacted(part):
             thinking = {"type": "thinking", "thinking": "", "signature": "", **self._more}
             return self._announce(thinking, b"thinking_delta", b"thinking")
-        if self._own:
+        if may_keep(state, self._own):
             self._kind = Opaque
             return self._announce({"type": "redacted_thinking", "data": state.value, **self._more})
         self._kind = type(None)
@@ -317,11 +328,11 @@ class MessagesWriter:
         return b""
 
     def _signature(self) -> str:
-        """The signature of the open block, "" where it has none that is ours; any other state is a loss."""
-        state, own = self._hidden, self._own
-        if state is None or (own and self._kind is Opaque):
+        """The signature of the open block, "" where it has none that it may keep; any other state is a loss."""
+        state = self._hidden
+        if state is None or (self._kind is Opaque and may_keep(state, self._own)):
             return ""
-        if own and self._kind is Reasoning and state.kind == "signature":
+        if self._kind is Reasoning and may_keep(state, self._own):
             return state.value
         self._ledger.lose("reasoning.state")
         return ""

@@ -65,9 +65,12 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One part of an answer. `pieces` joined are its text, its thought, or the JSON text of a call's arguments."""
+    """One part of an answer. `pieces` joined are its text, its thought, or the JSON text of a call's arguments.
 
-    kind: Literal["text", "thinking", "tool"]
+    A redacted thought has none: the vendor keeps it to itself.
+    """
+
+    kind: Literal["text", "thinking", "redacted", "tool"]
     pieces: tuple[str, ...]
     name: str = ""
 

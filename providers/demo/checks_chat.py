@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from . import known_chat
 from .calls import Fault
 from .fields_chat import SHAPES
 from .rules_chat import RULES, body_is_an_object, pointer
@@ -62,5 +63,5 @@ def in_words(problem: Problem) -> Fault:
 CHECKS: tuple[Check, ...] = (
     Check("body_is_an_object", body_is_an_object),
     *checks_of(SHAPES, in_words),
-    *(Check(rule.__name__, rule) for rule in RULES),
+    *(Check(rule.__name__, rule) for rule in (*RULES, *known_chat.RULES)),
 )

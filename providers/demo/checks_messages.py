@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import rules_messages, turns_messages
+from . import known_messages, rules_messages, turns_messages
 from .calls import Fault
 from .fields_messages import SHAPES
 from .shapes import Check, Problem, checks_of, json_type
@@ -60,5 +60,5 @@ CHECKS: tuple[Check, ...] = (
     *(Check(rule.__name__, rule) for rule in rules_messages.HEADER_RULES),
     Check("body_is_an_object", rules_messages.body_is_an_object),
     *checks_of(SHAPES, in_words),
-    *(Check(rule.__name__, rule) for rule in (*rules_messages.RULES, *turns_messages.RULES)),
+    *(Check(rule.__name__, rule) for rule in (*rules_messages.RULES, *turns_messages.RULES, *known_messages.RULES)),
 )

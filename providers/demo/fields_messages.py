@@ -24,6 +24,7 @@ CALL_ID = Field(kind("string", low=1, pattern=r"^[a-zA-Z0-9_-]+$"), required=Tru
 TOOL_NAME = Field(kind("string", low=1, high=128, pattern=r"^[a-zA-Z0-9_-]+$"), required=True)
 CONTENT = Field(kind("string", "array"), required=True, each=OBJECT)
 CITATIONS = Field(kind("array", "null"), each=OBJECT)
+DOMAINS = Field(kind("array", "null"), each=kind("string", low=1))
 EFFORT = Field(enum("low", "medium", "high", "xhigh", "max", null=True))
 
 SERVER_RESULTS = (
@@ -82,6 +83,8 @@ IMAGES = where(BLOCKS, "type", "image", tag="image")
 IMAGE_SOURCES = child(IMAGES, "source")
 TOOLS = items(root, "tools")
 CUSTOM_TOOLS = where(TOOLS, "type", None, "custom", tag="custom")
+SEARCHING = tuple(name for name in SERVER_TOOLS if name.startswith("web_search_"))
+WEB_SEARCHES = where(TOOLS, "type", *SEARCHING, tag="web_search")
 TOOL_CHOICE = child(root, "tool_choice")
 THINKING = child(root, "thinking")
 OUTPUT_CONFIG = child(root, "output_config")
@@ -214,6 +217,29 @@ TOOL_SHAPES = (
     ),
     Shape("tool", TOOLS, {"type": Field(Kind(("string", "null"), ("custom", *SERVER_TOOLS)))}, open=True),
     Shape("server_tool", where(TOOLS, "type", *SERVER_TOOLS), {"name": REQUIRED_NAME}, open=True),
+    Shape(
+        "web_search",
+        WEB_SEARCHES,
+        {
+            "name": Field(enum("web_search")),
+            "max_uses": Field(kind("integer", "null", low=1)),
+            "allowed_domains": DOMAINS,
+            "blocked_domains": DOMAINS,
+            "user_location": THING_OR_NULL,
+        },
+        open=True,
+    ),
+    Shape(
+        "user_location",
+        child(WEB_SEARCHES, "user_location"),
+        {
+            "type": Field(enum("approximate"), required=True),
+            "city": TEXT_OR_NULL,
+            "country": TEXT_OR_NULL,
+            "region": TEXT_OR_NULL,
+            "timezone": TEXT_OR_NULL,
+        },
+    ),
     Shape(
         "tool_choice", TOOL_CHOICE, {"type": Field(enum("auto", "any", "tool", "none"), required=True)}, open=True
     ),

@@ -168,6 +168,16 @@ def _thinking_tools(ask: Ask) -> Answer:
     return _thoughtful(ask, _tools(ask))
 
 
+def _interleaved(ask: Ask) -> Answer:
+    """Thinks, also in secret, speaks, thinks again, and only then calls or goes on."""
+    answer = _tools(ask)
+    if not ask.thinking:
+        return answer
+    again = Block("thinking", words("Before I go on I think once more."))
+    before = (Block("thinking", words(THOUGHT)), Block("redacted", ()), Block("text", words("Let me see. ")), again)
+    return replace(answer, blocks=(*before, *answer.blocks))
+
+
 def _long(ask: Ask) -> Answer:
     del ask
     return Answer((Block("text", tuple(f"word {number}, " for number in range(400))),))
@@ -191,6 +201,7 @@ MODELS: dict[str, Callable[[Ask], Answer]] = {
     "agent": _agent,
     "thinking": _thinking,
     "thinking-tools": _thinking_tools,
+    "interleaved": _interleaved,
     "long": _long,
     "slow": _slow,
     "flaky": _text,

@@ -154,6 +154,8 @@ def _deltas(block: Block, call_id: str, position: int) -> list[dict[str, Any]]:
         return [{"content": piece} for piece in block.pieces]
     if block.kind == "thinking":
         return [{"reasoning_content": piece} for piece in block.pieces]
+    if block.kind == "redacted":
+        return []
     function: dict[str, Any] = {"name": block.name, "arguments": ""}
     first: dict[str, Any] = {"index": position, "id": call_id, "type": "function", "function": function}
     rest = [{"index": position, "function": {"arguments": piece}} for piece in block.pieces]

@@ -78,10 +78,13 @@ def _blocks(call: Call, ask: Ask, answer: Answer, minted: Minted) -> list[dict[s
             arguments = orjson.loads(block.text)
             content.append({"type": "tool_use", "id": call_id, "name": block.name, "input": arguments})
         else:
-            thought = "" if hidden else block.text
+            redacted = block.kind == "redacted"
+            thought = "" if hidden or redacted else block.text
+            kind = "redacted_thinking" if redacted else "thinking"
             place = Place(start.turn, start.block + position)
-            signature = sign(call.secret, kind="thinking", text=thought, place=place, bound_to=(ask.model, call.key))
-            content.append({"type": "thinking", "thinking": thought, "signature": signature})
+            signature = sign(call.secret, kind=kind, text=thought, place=place, bound_to=(ask.model, call.key))
+            shown = {"data": signature} if redacted else {"thinking": thought, "signature": signature}
+            content.append({"type": kind, **shown})
     return content
 
 
@@ -120,6 +123,8 @@ def _deltas(block: Block, wire: dict[str, Any]) -> list[dict[str, Any]]:
         return [{"type": "text_delta", "text": piece} for piece in block.pieces]
     if block.kind == "tool":
         return [{"type": "input_json_delta", "partial_json": piece} for piece in ("", *block.pieces)]
+    if block.kind == "redacted":
+        return []
     thoughts = block.pieces if wire["thinking"] else ()
     deltas = [{"type": "thinking_delta", "thinking": piece} for piece in thoughts]
     return [*deltas, {"type": "signature_delta", "signature": wire["signature"]}]

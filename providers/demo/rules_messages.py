@@ -26,6 +26,7 @@ from .fields_messages import (
     TOOL_CHOICE,
     TOOLS,
     USER_ONLY,
+    WEB_SEARCHES,
     block,
 )
 from .frames import dicts
@@ -257,6 +258,13 @@ def tool_names_are_unique(call: Call) -> Iterator[Fault]:
         yield Fault("tools: Tool names must be unique.")
 
 
+def domains_are_allowed_or_blocked(call: Call) -> Iterator[Fault]:
+    """2.7; SDK types: "Cannot be used alongside" """
+    for path, tool in WEB_SEARCHES(call):
+        if tool.get("allowed_domains") and tool.get("blocked_domains"):
+            yield Fault(f"{dotted(path)}: Only one of allowed_domains and blocked_domains may be specified")
+
+
 def input_schemas_are_objects(call: Call) -> Iterator[Fault]:
     """6.1.4"""
     for path, tool in CUSTOM_TOOLS(call):
@@ -353,6 +361,7 @@ RULES = (
     inline_data_is_base64,
     urls_are_web_urls,
     tool_names_are_unique,
+    domains_are_allowed_or_blocked,
     input_schemas_are_objects,
     input_schemas_are_json_schema,
     formats_are_json_schema,

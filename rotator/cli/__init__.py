@@ -17,7 +17,7 @@ COMMANDS = {
     "serve": "run the proxy",
     "check": "check the configuration without starting",
     "plugins": "list protocols, adapters and providers and where they come from",
-    "matrix": "what cannot be told in each protocol when requests are translated",
+    "matrix": "what becomes of requests and answers that are translated, counted, and what is lost",
     "trace": "show what was traced of the requests",
     "simulate": "what a configuration would do with a load: who serves, who is limited, who waits",
 }
@@ -39,6 +39,9 @@ def _parser() -> argparse.ArgumentParser:
         if name == "simulate":
             _simulate_flags(command)
             continue
+        if name == "matrix":
+            _matrix_flags(command)
+            continue
         command.add_argument("--host", metavar="H", help="address to listen on (default 127.0.0.1)")
         command.add_argument("--port", metavar="P", help="port to listen on (default 8000, 0: any)")
         _place_flags(command)
@@ -59,6 +62,14 @@ def _config_flags(command: argparse.ArgumentParser) -> None:
     command.add_argument("--env-file", metavar="F", help="read this instead of ./.env")
     command.add_argument("--config", metavar="F", help="read this instead of ./rotator.yaml")
     command.add_argument("--plugins", metavar="DIR", action="append", default=[], help="a folder of plug-ins")
+
+
+def _matrix_flags(command: argparse.ArgumentParser) -> None:
+    _config_flags(command)
+    form = command.add_mutually_exclusive_group()
+    form.add_argument("--rows", action="store_true", help="every row of the table, with what becomes of it")
+    form.add_argument("--markdown", action="store_true", help="all of it as a page")
+    command.set_defaults(**_NOT_GIVEN, state=None, trace_dir=None)
 
 
 def _simulate_flags(command: argparse.ArgumentParser) -> None:

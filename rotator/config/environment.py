@@ -28,6 +28,8 @@ _PLACEHOLDERS: Final = frozenset(
 _YOURS: Final = re.compile(r"(?:sk)?(?:enter|insert|put|add|set)?your[a-z]{0,20}(?:key|token|secret|password|here)")
 _SEQUENCES: Final = ("01234567890123456789", "abcdefghijklmnopqrstuvwxyz")
 _SHORTEST_KEY: Final = 8
+#: Of a secret that something is sealed with: whoever holds what it sealed can try guesses.
+SECRET_CHARACTERS: Final = 16
 #: Of a family; shorter ones are one edit away from too much else (``CUSTOM_CA_``).
 _LONG_PREFIX: Final = 12
 
@@ -110,6 +112,18 @@ def client_keys(environment: Environment, problems: list[Problem]) -> tuple[Clie
         elif held.value not in keys.values():
             keys[label] = held.value
     return tuple(ClientKey(label, secret) for label, secret in keys.items())
+
+
+def check_secret(environment: Environment, name: str, problems: list[Problem]) -> None:
+    """A secret of ours that protects nothing is told."""
+    held = environment.variables.get(name)
+    if held is None:
+        return
+    secret = held.value.reveal()
+    short = f"is shorter than {SECRET_CHARACTERS} characters" if len(secret) < SECRET_CHARACTERS else None
+    reason = _weak(secret) or short
+    if reason:
+        problems.append(Problem(held.origin, name, reason))
 
 
 class _Known:

@@ -10,10 +10,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, cast
 
-from rotator.config.environment import client_keys
+from rotator.config.environment import check_secret, client_keys
 from rotator.config.layers import COMMAND_LINE, Layers, collect
 from rotator.config.reader import At, entries, parse, placed, read
 from rotator.config.rotation import Rotation
+from rotator.config.schema import STATE_SECRET
 from rotator.config.secrets import masked
 from rotator.config.sections import sections
 from rotator.config.settings import Flags, Origin, Route, Settings
@@ -42,6 +43,7 @@ def load(flags: Flags, *, environ: Mapping[str, str] | None = None, cwd: Path | 
         if key not in known:
             problems.append(Problem(layers.in_file(key).where, masked(key), unknown("key", key, known)))
     held = _sections(layers, origins, problems)
+    check_secret(layers.environment, STATE_SECRET, problems)
     settings = Settings(
         sections=MappingProxyType(held),
         providers=_providers(layers, origins, problems),

@@ -144,7 +144,7 @@ def entries(cls: type[Any]) -> Mapping[str, Entry]:
 
 
 def _read_fields(cls: type[Any]) -> dict[str, Entry]:
-    hints = get_type_hints(cls)
+    hints = get_type_hints(cls, _names_around(cls))
     found = {}
     for field in dataclasses.fields(cls):
         rule: Rule = field.metadata.get("rule", PLAIN)
@@ -152,6 +152,17 @@ def _read_fields(cls: type[Any]) -> dict[str, Entry]:
         key = rule.key or field.name
         found[key] = Entry(key, field.name, hints[field.name], rule, made is MISSING, made)
     return found
+
+
+def _names_around(cls: type[Any]) -> dict[str, Any]:
+    """What the annotations of a dataclass may name: its module's own names, even where another one took its place.
+
+    Plug-ins are mounted under names of our own, and a later mount leaves the classes of an earlier one without theirs.
+    """
+    names: dict[str, Any] = {}
+    for base in reversed(cls.__mro__):
+        names |= getattr(vars(base).get("__init__"), "__globals__", {})
+    return names
 
 
 def read(cls: type[T], data: object, at: At, problems: list[Problem]) -> T | None:

@@ -15,6 +15,8 @@ from rotator.config.sections import section, variable
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
 DAY_SECONDS: Final = 86400
+#: The variable with what an installation seals state with.
+STATE_SECRET: Final = "ROTATOR_STATE_SECRET"
 #: The shortest wait that makes sense; 0 would mean never.
 MOMENT_SECONDS: Final = 0.001
 
@@ -201,6 +203,10 @@ class Trace:
 
 variable("ROTATOR_CONFIG", "The configuration file, like `--config`.")
 variable("ROTATOR_STATE", "The folder for state, like `--state`.")
+variable(
+    STATE_SECRET,
+    "What reasoning state is sealed with; without one `secret.key` in the folder for state, made when first needed.",
+)
 variable("ROTATOR_PLUGINS", "Folders of plug-ins, separated as in `PATH`; after those of `--plugins`.")
 variable("ROTATOR_DEMO", "`true` serves the built-in demo provider, like `--demo`.")
 variable("PROXY_API_KEY", "The key that clients must send. Without one only this machine may ask.")

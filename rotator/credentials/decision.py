@@ -11,7 +11,9 @@ from typing import Any, Final, Literal, NamedTuple
 
 from rotator.contracts import Credential, Target
 
-ReasonCode = Literal["tier", "concurrency", "cooldown", "window", "cap", "fair_cycle", "pin", "rejected", "tried"]
+ReasonCode = Literal[
+    "tier", "concurrency", "cooldown", "window", "cap", "fair_cycle", "pin", "bound_state", "rejected", "tried"
+]
 
 #: Of these the end is a promise: a request may come back then.
 TIMED: Final[frozenset[ReasonCode]] = frozenset({"cooldown", "window", "cap", "fair_cycle"})

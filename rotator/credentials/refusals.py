@@ -37,11 +37,19 @@ def none_left(decision: Decision) -> tuple[NeutralError, float | None]:
     able = [candidate for candidate in wanted if not candidate.has("tier")]
     if able and all(candidate.has("rejected") for candidate in able):
         message = f"{name}: every key was rejected by the vendor ({listing})"
-        return NeutralError(ErrorKind.OVERLOADED, message, 503, "all_credentials_rejected", should_retry=False), None
+        return _hopeless(message, "all_credentials_rejected"), None
     if wanted and not able:
         message = f"{name}: no key is of the tier that the model needs ({listing})"
-        return NeutralError(ErrorKind.OVERLOADED, message, 503, "no_credential", should_retry=False), None
+        return _hopeless(message, "no_credential"), None
     return NeutralError(ErrorKind.OVERLOADED, f"{name}: no key is left ({listing})", 503, "no_credential"), None
+
+
+def _hopeless(message: str, code: str) -> NeutralError:
+    """Not "overloaded": an agent asks again for minutes what calls itself that, whatever `x-should-retry` says.
+
+    Source: observed, tests/agents/sessions_claude_code_errors.py.
+    """
+    return NeutralError(ErrorKind.SERVER, message, 503, code, should_retry=False)
 
 
 def _limited(message: str, wait: float) -> NeutralError:

@@ -143,6 +143,8 @@ class Ring:
                     priority, eligible = rank, [seat]
                 elif rank == priority:
                     eligible.append(seat)
+        if needs.home is not None and needs.pin is None:
+            eligible = _at_home(found, candidates, needs.home) or eligible
         chosen, why, probe = self._pick(found, eligible, needs, now)
         credential = chosen.credential if chosen is not None else None
         at = self.clock.time()
@@ -317,6 +319,23 @@ def _elsewhere_for_now(home: KeySeat, chosen: Standing, now: float) -> bool:
     same_tier = standing.credential.priority == chosen.credential.priority
     free = not home.candidate.reasons or home.candidate.only_busy
     return free and (in_the_way or home.candidate.only_busy) and same_tier
+
+
+def _at_home(found: Seats, candidates: list[Candidate], home: str) -> list[KeySeat]:
+    """The seat of the key that the conversation's reasoning is bound to, if it can serve.
+
+    Then that is the reason against all others. It goes before tiers: another account would have to do without the
+    reasoning (protocols.md 2.4 R12, P-156).
+    """
+    pairs = zip(found.seats, candidates, strict=True)
+    seat = next((one for one, candidate in pairs if candidate.credential.id == home and candidate.eligible), None)
+    if seat is None:
+        return []
+    reason = Reason("bound_state", None, f"the conversation's reasoning is bound to {seat.credential.label}")
+    for place, candidate in enumerate(candidates):
+        if candidate.credential.id != home:
+            candidates[place] = candidate._replace(reasons=(*candidate.reasons, reason))
+    return [seat]
 
 
 def _for_request(seat: KeySeat, needs: Needs) -> Candidate:

@@ -13,11 +13,12 @@ from rotator.config.schema import Limits
 from rotator.contain import contain
 from rotator.contracts import Call, Caller, Context, Envelope, Meter, Outcome, Verdict, WireRequest
 from rotator.credentials.pool import Lease
-from rotator.errors import UpstreamFailed
+from rotator.errors import Refused, UpstreamFailed
 from rotator.exchange.answer import Answer, RawStream, Stream, media_type
+from rotator.exchange.bound import STATE_LOST, Home, opened, stripped
 from rotator.exchange.fidelity import check_faithful, wants_faithful
 from rotator.exchange.native import NativeStream
-from rotator.exchange.plan import Plan, names
+from rotator.exchange.plan import Plan, names, required_lane
 from rotator.exchange.stages import Chain, TransformFailed, Unfit, written
 from rotator.exchange.tap import Tap, Watch, tell_verdict
 from rotator.exchange.translate import Pair, Task, Translation
@@ -85,7 +86,11 @@ class Parsed(NamedTuple):
 
 @dataclass(slots=True)
 class Attempt:
-    """``ended`` is told how it ended, once, whatever happens: also long after ``open``, when a stream is over."""
+    """``ended`` is told how it ended, once, whatever happens: also long after ``open``, when a stream is over.
+
+    ``foreign`` says why reasoning state must not go there (None: nothing need be taken out of a body of the upstream's
+    own protocol); ``strip``: no reasoning of earlier turns may. ``sent`` is the body that went upstream.
+    """
 
     plan: Plan
     asked: Asked
@@ -93,7 +98,11 @@ class Attempt:
     limits: Limits
     redactor: Redactor
     ended: Callable[[Outcome, int], None]
+    home: Home
     number: int = 1
+    sent: bytes = b""
+    foreign: Callable[[str], str] | None = None
+    strip: bool = False
     status: int = 0
     _sent_at: float = 0.0
     _chain: Chain | None = None
@@ -102,6 +111,7 @@ class Attempt:
     _stream_begun: Stream | None = None
     _translation: Translation | None = None
     _ledger: Ledger | None = None
+    _meter: Meter | None = None
 
     async def open(self, transport: Transport, seconds: float) -> Answer:
         """Send, and wait until there is something to show, at most so long.
@@ -142,6 +152,7 @@ class Attempt:
 
     async def _send(self, transport: Transport) -> Reply:
         outgoing = self._outgoing()
+        self.sent = outgoing.body or b""
         if self.asked.trace is not None:
             self._told_request(self.asked.trace, outgoing)
             self._sent_at = asyncio.get_running_loop().time()
@@ -166,6 +177,8 @@ class Attempt:
         if plan.pair is None:
             body, _ = read(call.body)  # the attempt's own: stages may change it in place
             body["model"] = plan.target.model
+            if self.foreign is not None:
+                self._without_state(body, self.foreign)
         else:
             built = self._translated(plan.pair, ctx, watch)
             body, headers = built.body, built.headers
@@ -186,12 +199,39 @@ class Attempt:
         for loss in parsed.losses:
             ledger.add(loss)
         request = replace(parsed.request, model=target.model)
+        own = pair.client_name == pair.upstream_name
+        request = stripped(request, ledger) if self.strip else opened(request, self.home, own, ledger)
         task = Task(request, parsed.ids, ledger, len(self.asked.call.body), watch)
-        self._translation = Translation(pair, task, ctx)
+        self._translation = Translation(pair, task, ctx, self.home)
         built = self._translation.request()
         if wants_faithful(self.asked.call.headers):
             check_faithful(ledger, pair.upstream_name)
         return built
+
+    def _without_state(self, body: dict[str, Any], foreign: Callable[[str], str]) -> None:
+        """Take out what must not go there.  Raises Unfit where the client wants its own bytes sent, or all of them."""
+        plan, state, headers = self.plan, self.plan.protocol.state, self.asked.call.headers
+        self._ledger = ledger = Ledger()
+        reasons: dict[str, None] = {}
+
+        def is_foreign(value: str) -> bool:
+            reason = foreign(value)
+            if reason:
+                reasons[reason] = None
+            return bool(reason)
+
+        if state is None or not (stripped_of := state.strip(body, is_foreign)).taken:
+            return
+        for reason in reasons:
+            ledger.lose(STATE_LOST, (), reason)
+        for code in stripped_of.lost:
+            ledger.lose(code)
+        try:
+            required_lane(headers, plan)
+        except Refused as refused:
+            raise Unfit(refused.error) from refused
+        if wants_faithful(headers):
+            check_faithful(ledger, plan.protocol.name)
 
     @property
     def losses(self) -> Sequence[Loss]:
@@ -298,7 +338,7 @@ class Attempt:
             parsed = loads(body) if self._chain is None else self._chain.unwrapped(read(body)[0])
         except NotJson as error:
             raise _no_json(reply, body) from error
-        meter: Meter = self.plan.protocol.meter(self.asked.call)
+        meter = self._meter = self.plan.protocol.meter(self.asked.call)
         meter.whole(parsed)
         if meter.signals.error is not None:
             raise UpstreamFailed(self.redactor.error(meter.signals.error), "answered", names(reply.headers))
@@ -318,7 +358,8 @@ class Attempt:
 
     def _stream_of(self, reply: Reply) -> Stream:
         """The stream of the plan's lane."""
-        meter, bounds, redact = self.plan.protocol.meter(self.asked.call), self.plan.bounds, self.redactor.error
+        meter = self._meter = self.plan.protocol.meter(self.asked.call)
+        bounds, redact = self.plan.bounds, self.redactor.error
         chain, translation = self._chain, self._translation
         if translation is not None:
             wire = (chain, meter) if chain is not None else None
@@ -372,6 +413,8 @@ class Attempt:
 
     def _settle(self, outcome: Outcome, sent: bool = True) -> None:
         self.lease.settle(outcome)
+        if self._meter is not None and self._meter.signals.states and self.plan.pair is None:
+            self.home.remember(self._meter.signals.states)
         if self.asked.trace is not None and self._ledger is not None and self._ledger.losses:
             told = [loss._asdict() if self.asked.trace.bounds else {"code": loss.code} for loss in self.losses]
             self.asked.trace.add("losses", attempt=self.number, losses=told, beyond=self._ledger.beyond)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from rotator import __version__
@@ -91,8 +91,18 @@ class Plan:
     pair: Pair | None
     #: What closes the raw lane, in words.
     blockers: tuple[str, ...]
+    #: Whose opaque state it is that answers hold: the provider in its protocol, and the model's family.
+    origin: tuple[str, str]
+    #: Whether that state is of use to its own account only.
+    account_bound: bool
     _base: dict[str, str]
     _urls: dict[bool, str]
+
+    def raised(self) -> Plan:
+        """The same on the native lane, for a request whose body is not to go as it is (design.md 2.1)."""
+        wiring = Wiring(self.provider, self.protocol, (), False, False, "", set())
+        blockers = ("reasoning state that is not this target's",)
+        return replace(self, lane="native", way=_way("native", self.target), wiring=wiring, blockers=blockers)
 
     def outgoing(
         self, call: Call, credential: Credential, streaming: bool, request: WireRequest | None = None
@@ -181,9 +191,21 @@ def make_plan(operation: Operation, protocol: ProtocolAdapter, target: Target, p
         _wiring(provider, upstream, wire, premises, lane) if staged else None,
         pair,
         blockers,
+        *_bond(upstream, operation, profile, target),
         {**dict(_OWN_HEADERS), **dict(upstream.default_headers)},
         {},
     )
+
+
+def _bond(
+    upstream: ProtocolAdapter, operation: Operation, profile: Profile, target: Target
+) -> tuple[tuple[str, str], bool]:
+    """How far the opaque state of a model holds; of what nobody knows no further than one model and account."""
+    vendor, codec = f"{target.provider}:{upstream.name}", upstream.codecs.get(operation)
+    if codec is None:
+        return (vendor, target.model), True
+    codec = codec.with_dialect(profile.dialect) if profile.dialect else codec
+    return (vendor, codec.family(target.model)), codec.account_bound(target.model)
 
 
 def _pair(operation: Operation, client: ProtocolAdapter, target: Target, premises: Premises) -> Pair | None:

@@ -27,7 +27,7 @@ class RequestRecord:
 
     ``attempts`` counts every call sent upstream; ``trace`` is None where tracing is off. ``note`` says in a few words
     why it did not end well, ``losses`` what the target could not be told, ``decision`` why the last key was chosen or
-    none was; ``explains``: the client asked to be told.
+    none was; ``explains``: the client asked to be told. ``repair`` says what was mended after a vendor refused it.
     """
 
     request_id: str
@@ -47,3 +47,4 @@ class RequestRecord:
     trace: Recorder | None = None
     decision: Decision | None = None
     explains: bool = False
+    repair: str = ""

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
 from rotator.contracts import Adapter, Context
+from rotator.exchange.bound import Home, sealed_response
 from rotator.exchange.stages import (
     Direction,
     Skipping,
@@ -80,8 +81,10 @@ class Task(NamedTuple):
 class Translation:
     """One attempt's translation.  Methods raise TransformFailed."""
 
-    def __init__(self, pair: Pair, task: Task, ctx: Context) -> None:
+    def __init__(self, pair: Pair, task: Task, ctx: Context, home: Home) -> None:
         self.pair = pair
+        self.home = home
+        self.own = pair.client_name == pair.upstream_name
         self.task = task
         self.built = Built({})
         #: Of a whole answer whose vendor does not say.
@@ -114,6 +117,7 @@ class Translation:
             response = replace(response, usage=self.estimate)
         for stage in self._stages("response", "on_response", self._back):
             response = self.run(stage, response)
+        response = sealed_response(response, self.home, self.own)
         write = self._stage(
             f"write {pair.client_name}",
             "response",

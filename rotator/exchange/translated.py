@@ -12,6 +12,7 @@ from typing import Final
 from rotator.contracts import JsonFrame, Meter, Signals
 from rotator.errors import UpstreamFailed
 from rotator.exchange.answer import Bounds, Redact, Stream
+from rotator.exchange.bound import Sealing
 from rotator.exchange.native import unwrapped
 from rotator.exchange.stages import Chain, TransformFailed
 from rotator.exchange.translate import Translation
@@ -67,6 +68,7 @@ class Conversion:
         self._serial = Serial()
         self._restoring = Restoring(translation.built.names) if translation.built.names else None
         self._stages, self._ends = translation.event_stages()
+        self._sealing = Sealing(translation.home, translation.own)
         self._finished: list[Event] = []
         self._plain = self._restoring is None and not self._stages and not self._ends
 
@@ -118,7 +120,7 @@ class Conversion:
                 signals.error = event.error
         ended = bool(events) and type(events[-1]) is End
         shown = self._through([event for event in events if type(event) is not Failed and type(event) is not End])
-        self._write(self._serial.order(shown), out)
+        self._ordered(shown, out)
         if ended:
             self._end(out)
         elif self._serial.held + (self._restoring.held if self._restoring is not None else 0) > HELD_CHARACTERS:
@@ -150,7 +152,7 @@ class Conversion:
         last, self._finished = self._finished, []
         if self.signals.usage is None:
             last.append(UsageSeen(self.used()))
-        self._write(self._serial.order([*last, End()]), out)
+        self._ordered([*last, End()], out)
         self.signals.ended = True
 
     def rest(self, out: list[bytes]) -> None:
@@ -159,7 +161,11 @@ class Conversion:
         for stage, following in ends:
             events = list(self._translation.adapted(following, self._translation.run(stage, None)))
             self._look(events)
-            self._write(self._serial.order(events), out)
+            self._ordered(events, out)
+
+    def _ordered(self, events: Iterable[Event], out: list[bytes]) -> None:
+        """Events block after block, what is opaque in them in envelopes."""
+        self._write(self._sealing.events(self._serial.order(events)), out)
 
     def _write(self, events: Iterable[Event], out: list[bytes]) -> None:
         write = self._writer.write

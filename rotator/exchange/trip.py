@@ -6,7 +6,8 @@ import math
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, field, replace
 from random import Random
-from typing import Final
+from secrets import token_bytes
+from typing import Final, NamedTuple
 
 from rotator.config.schema import Retry, Sessions
 from rotator.config.suggest import nearest
@@ -17,18 +18,22 @@ from rotator.credentials.sessions import identify
 from rotator.errors import NoCredential, Refused, UpstreamFailed
 from rotator.exchange.answer import Answer
 from rotator.exchange.attempt import Asked, Attempt, AttemptFailed, Parsed
+from rotator.exchange.bound import Home, StateMemory, holds_reasoning
 from rotator.exchange.fidelity import check_faithful, wants_faithful
 from rotator.exchange.plan import REQUIRE_HEADER, UNTRANSLATED, Plan, required_lane
 from rotator.exchange.record import RequestRecord
 from rotator.exchange.stages import Stage, Unfit, converted
+from rotator.exchange.states import EASED, STRIPPED, States, eased
 from rotator.exchange.tap import Watch, tell_verdict
 from rotator.exchange.translate import Pair
 from rotator.hookspecs import AttemptSeen
 from rotator.neutral.codec import Ids
 from rotator.neutral.error import ErrorKind, NeutralError, error_of
+from rotator.neutral.estimate import request_tokens
 from rotator.neutral.losses import Ledger, Loss
 from rotator.neutral.response import Response
-from rotator.neutral.usage import CHARACTERS_PER_TOKEN, estimated
+from rotator.neutral.seal import Seal
+from rotator.neutral.usage import CHARACTERS_PER_TOKEN, Usage
 from rotator.plugins import tell
 from rotator.routing.decide import Action, decide
 from rotator.routing.progress import Progress
@@ -55,8 +60,18 @@ class Means:
     transport: Transport
     clock: Clock
     rng: Random = field(default_factory=Random)
+    seal: Seal = field(default_factory=lambda: Seal(lambda: token_bytes(32)))
+    states: StateMemory = field(default_factory=StateMemory)
     #: Asks vendors for their models, so that the router knows names that nobody declared.
     learn: Callable[[World], Awaitable[object]] | None = None
+
+
+class Wanted(NamedTuple):
+    """Which key a request would have: by its session, by the client's word, or for the reasoning bound to it."""
+
+    session: str | None
+    pin: str | None
+    home: str | None
 
 
 class Trip:
@@ -75,6 +90,7 @@ class Trip:
         self.waited = False
         self.parsed: Parsed | None = None
         self.faithful = False
+        self.states = States(means.seal, means.states, call)
 
     async def open(self, protocol: ProtocolAdapter, envelope: Envelope) -> Answer:
         """The first answer worth showing.  Raises Refused with what the client is to be told."""
@@ -111,7 +127,7 @@ class Trip:
         """A count for a client whose upstream cannot count: told as a loss, never in the body (P200)."""
         ledger, codec = Ledger(), protocol.codecs["count_tokens"]
         request = codec.parse(self.call.json, envelope.model, False, ledger)
-        usage = estimated(len(self.call.body), 0)
+        usage = Usage(input_fresh=request_tokens(request), source="estimated")
         ids = Ids(self.record.request_id, int(self.record.at), envelope.model)
         body = codec.build_response(Response(protocol.name, "", envelope.model, (), usage), request, ids, ledger)
         loss = Loss("count.estimated")
@@ -153,11 +169,13 @@ class Trip:
         session = self._session(plan)
         asked = Asked(self.call, envelope, self.caller, session, self.trace, self.parsed if plan.pair else None)
         pin = pinned(self.world, plan.target, self.call.headers.get(PIN_HEADER), PIN_HEADER)
+        self.states.repairing, self.record.repair = False, ""
+        home = self.states.home(plan, self.parsed, self.world.credentials.get(plan.target.provider, ()))
         while True:
             if self.means.clock.monotonic() >= self.deadline:
                 raise _too_late(self.world.timeouts.global_seconds)
             try:
-                lease = await self._lease(plan, session, pin, progress)
+                lease = await self._lease(plan, Wanted(session, pin, home), progress)
             except NoCredential as none:
                 self._check_fits(plan)
                 if await self._waited(none, progress, retry) or await self._again(progress, retry):
@@ -165,11 +183,11 @@ class Trip:
                 raise _told(none, progress.fault or progress.last) from none
             self.record.attempts += 1
             self.number += 1
-            self.record.way, self.record.label = plan.way, lease.credential.label
-            if self.trace is not None:
-                self._told_attempt(self.trace, plan, lease, session)
-            ended = self._observer(plan.target, lease.credential.id)
-            attempt = Attempt(plan, asked, lease, self.world.limits, self.world.redactor, ended, self.number)
+            try:
+                attempt = self._attempt(plan, asked, lease)
+            except BaseException:
+                lease.settle(Outcome("unused"))
+                raise
             try:
                 answer = await attempt.open(self.means.transport, self._left(envelope.streaming))
                 self.record.losses = attempt.losses
@@ -177,6 +195,9 @@ class Trip:
             except AttemptFailed as failed:
                 if failed.unsent:
                     self.record.attempts -= 1
+                if (mended := self._mended(plan, failed, attempt.sent)) is not None:
+                    plan, home = mended, lease.credential.id
+                    continue
                 if progress.failed(lease.credential.id, failed.verdict, failed, sent=not failed.unsent):
                     self.counted += 1
                 action = decide(failed.verdict, self.counted, retry.max_attempts, progress.targets_left)
@@ -187,9 +208,41 @@ class Trip:
                 if action is Action.FAIL_OVER:
                     raise failed.told() from None
 
-    async def _lease(
-        self, plan: Plan, session: str | None, pin: str | None, progress: Progress[AttemptFailed]
-    ) -> Lease:
+    def _attempt(self, plan: Plan, asked: Asked, lease: Lease) -> Attempt:
+        """The next attempt, on the lane that the request's reasoning state leaves open for this key."""
+        target, key = plan.target, lease.credential
+        home = Home(self.means.seal, self.means.states, (*plan.origin, key.id), plan.account_bound)
+        foreign = None if plan.pair is not None else self.states.foreign(plan, home)
+        if foreign is not None and plan.lane == "raw":
+            plan = plan.raised()
+        self.record.way, self.record.label = plan.way, key.label
+        if self.trace is not None:
+            self._told_attempt(self.trace, plan, lease, asked.session)
+        ended = self._observer(target, key.id)
+        attempt = Attempt(plan, asked, lease, self.world.limits, self.world.redactor, ended, home, self.number)
+        attempt.foreign, attempt.strip = foreign, self.states.repairing
+        return attempt
+
+    def _mended(self, plan: Plan, failed: AttemptFailed, sent: bytes) -> Plan | None:
+        """The plan for the same request without what the vendor refused, None where it stays refused.
+
+        That is reasoning of earlier turns (protocols.md 2.4 R13) or the size of schemas (6.4.2). The key stays the
+        same: it is not its fault. Who wants nothing lost, or its own bytes sent, gets the vendor's own answer.
+        """
+        if self.faithful or REQUIRE_HEADER in self.call.headers:
+            return None
+        mended: Plan | None = plan
+        what = STRIPPED
+        if not self.states.repairs(plan, failed.cause, sent):
+            mended, what = eased(plan, self.parsed, failed.cause), EASED
+        if mended is not None:
+            told = dict.fromkeys(filter(None, (*self.record.repair.split(", "), what)))
+            self.record.repair = ", ".join(told)
+            if self.trace is not None:
+                tell_verdict(self.trace, self.number, failed.cause, failed.verdict, "repair")
+        return mended
+
+    async def _lease(self, plan: Plan, wanted: Wanted, progress: Progress[AttemptFailed]) -> Lease:
         """A key, at once or when a busy one has a free place; with another target behind this one nobody waits.
 
         Raises NoCredential.
@@ -197,7 +250,10 @@ class Trip:
         deadline = -math.inf if progress.targets_left else self.deadline
         tokens = min(len(self.call.body) // CHARACTERS_PER_TOKEN, RESERVED_TOKENS)
         free = self.call.operation != "generate"  # vendors do not charge for counting tokens
-        needs = Needs(session, pin, frozenset(progress.tried), deadline, tokens, self.record.request_id, free)
+        tried = frozenset(progress.tried)
+        needs = Needs(
+            wanted.session, wanted.pin, tried, deadline, tokens, self.record.request_id, free, wanted.home
+        )
         try:
             lease = await self.means.pool.lease(plan.target, needs)
         except NoCredential as none:
@@ -229,7 +285,7 @@ class Trip:
             plan.pair.upstream.build(self.parsed.request, ledger)
         except Refused as refused:
             raise Unfit(refused.error) from refused
-        if self.faithful:
+        if self.faithful and not holds_reasoning(self.parsed.request):  # what of it is lost depends on the key
             check_faithful(ledger, plan.pair.upstream_name)
 
     def _told_attempt(self, trace: Recorder, plan: Plan, lease: Lease, session: str | None) -> None:

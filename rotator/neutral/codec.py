@@ -96,6 +96,8 @@ class Codec(Protocol):
 
     #: Every code that its ledgers get -> what it means, in a sentence for users.
     losses: Mapping[str, str]
+    #: Those of them that leave nothing out: what is told in another form or place, repaired or approximated.
+    changes: frozenset[str]
     #: The data of the frame that ends a stream and is no JSON (``[DONE]``); b"" where there is none.
     terminal: bytes
     #: Names of frames whose data must be JSON; frames without a name must anyway, others are passed over if not.
@@ -105,12 +107,27 @@ class Codec(Protocol):
         """The codec for a provider that says how it differs.  Raises ConfigError naming what is no option."""
         ...
 
+    def family(self, model: str) -> str:
+        """The models among which this one's opaque state is of use, by one name.  Source: protocols.md 2.4 R1, R11."""
+        ...
+
+    def account_bound(self, model: str) -> bool:
+        """Whether its opaque state is of use to the account alone that got it.  Source: protocols.md 2.4 R12."""
+        ...
+
     def parse(self, body: Mapping[str, Any], model: str, stream: bool, ledger: Ledger) -> Request:
         """A client's request.  ``model`` and ``stream`` are what ``peek`` found.  Raises Refused naming the field."""
         ...
 
     def build(self, request: Request, ledger: Ledger) -> Built:
         """The request for an upstream.  Raises Refused naming the client's field that has no place here."""
+        ...
+
+    def eased(self, error: NeutralError, request: Request) -> Codec | None:
+        """The codec that asks for less of what an upstream's error refuses, None where nothing of that kind helps.
+
+        What it leaves out of the next try are losses like all others. Source: protocols.md 6.4.2, 7.7.
+        """
         ...
 
     def parse_response(self, body: Mapping[str, Any], ledger: Ledger) -> Response:

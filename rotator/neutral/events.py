@@ -8,7 +8,8 @@ The laws that every reader keeps and every writer and neutral adapter may lean o
 3. The pieces of a block are its value: joined they are what the part of a whole answer holds. A vendor's final value
    that goes beyond the pieces becomes one more piece.
 4. ``UsageSeen`` replaces what was told before; it holds all that is known.
-5. ``Finished`` comes once for each candidate, when its blocks are over. ``UsageSeen`` may follow it.
+5. ``Finished`` comes once for each candidate, when its blocks are over. ``UsageSeen`` may follow it. Its ``rest`` and
+   that of ``Start`` are together the ``rest`` of the whole answer; members that both have are the later ones.
 6. Readers may let blocks overlap as their upstream does. Writers never see that: the engine gives them one block of a
    candidate after the other (``rotator.neutral.serial``).
 7. An upstream that stops without a finish reason is no ``End``: the engine ends such a stream with an error.
@@ -125,10 +126,11 @@ class UsageSeen(NamedTuple):
 
 
 class Finished(NamedTuple):
-    """A candidate is complete."""
+    """A candidate is complete.  ``rest``: what of the answer is told no sooner; it is laid over that of ``Start``."""
 
     finish: Finish
     candidate: int = 0
+    rest: Rest = NO_REST
 
 
 class Failed(NamedTuple):

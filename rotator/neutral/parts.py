@@ -19,6 +19,9 @@ Rest = Mapping[str, Any]
 
 NO_REST: Final[Rest] = {}
 
+#: How the text of a sealed state begins: the envelope in which a client of another protocol keeps it (design.md 3).
+SEALED: Final = "rot1."
+
 
 def written_path(path: Path) -> str:
     """``messages[2].content[0]``"""

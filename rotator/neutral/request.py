@@ -43,11 +43,27 @@ class Grammar:
 
 
 @dataclass(frozen=True, slots=True)
+class WebSearch:
+    """What is said of a hosted tool that searches the web.  Source: protocols.md 2.7.
+
+    ``location``: where the one who asks is about, by ``city``, ``country``, ``region``, ``timezone``. ``context`` is
+    how much of what was found the model is to read (low, medium, high), ``limit`` how often it may search.
+    """
+
+    location: Mapping[str, str] = field(default_factory=dict)
+    allowed_domains: tuple[str, ...] = ()
+    blocked_domains: tuple[str, ...] = ()
+    context: str | None = None
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Tool:
     """A tool that the model may call.
 
     A ``hosted`` one is run by its provider, a ``builtin`` one by the client, though the vendor defined it (a shell, an
-    editor): ``data`` is their wire JSON.
+    editor): ``data`` is their wire JSON. Of a hosted one that others have too, ``search`` says what it is to do;
+    ``finds_tools`` is one that only brings others of the request before the model.
 
     ``schema`` is the JSON Schema of a function's arguments as the client wrote it (never changed in place), None where
     it takes none. ``strict`` is None where nothing was said.
@@ -61,6 +77,8 @@ class Tool:
     grammar: Grammar | None = None
     namespace: str = ""
     data: Any = None
+    search: WebSearch | None = None
+    finds_tools: bool = False
     cache: CacheMark | None = None
     at: Path = field(default=(), compare=False)
     rest: Rest = field(default_factory=dict)
@@ -159,10 +177,14 @@ class CacheWish:
 
 @dataclass(frozen=True, slots=True)
 class Continuation:
-    """State that the vendor keeps: the answer or conversation that is gone on with, and whether to keep this one."""
+    """State that the vendor keeps: the answer or conversation that is gone on with, and whether to keep this one.
+
+    ``begins``: the client counts on it that a conversation is kept, and will send no more than what is new.
+    """
 
     previous_id: str | None = None
     conversation: str | None = None
+    begins: bool = False
     store: bool | None = None
     background: bool | None = None
 

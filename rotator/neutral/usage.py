@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
+
+from rotator.neutral.parts import Rest
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +15,8 @@ class Usage:
     ``input_fresh`` was read by the model and not served from or written to a cache; ``input_tool`` is what tools that
     the provider ran gave the model to read (Gemini). ``source`` tells whether the vendor counted or we estimated.
     ``written_by_ttl`` says of how much of ``cache_write`` the time to live is known, ``modalities`` which kinds of
-    tokens (``input.audio``) are among the rest: both are looks at the sum, not parts of it.
+    tokens (``input.audio``) are among the rest: both are looks at the sum, not parts of it. ``rest`` are members of the
+    vendor's own that no other protocol knows (a price).
     """
 
     input_fresh: int = 0
@@ -25,6 +28,7 @@ class Usage:
     source: Literal["vendor", "estimated"] = "vendor"
     written_by_ttl: tuple[tuple[str, int], ...] = ()
     modalities: tuple[tuple[str, int], ...] = ()
+    rest: Rest = field(default_factory=dict)
 
     @property
     def input_total(self) -> int:

@@ -14,7 +14,7 @@ from random import Random
 from typing import Any, Final, Protocol, TextIO
 
 from rotator import __version__
-from rotator.config.schema import Limits, Server, Timeouts
+from rotator.config.schema import STATE_SECRET, Limits, Server, Timeouts
 from rotator.contain import contain
 from rotator.contracts import Caller, Clock, ProtocolAdapter, Provider, Runtime
 from rotator.credentials.pool import Pool
@@ -22,6 +22,7 @@ from rotator.errors import Refused
 from rotator.exchange.record import RequestRecord
 from rotator.exchange.trip import Means
 from rotator.neutral.error import ErrorKind, NeutralError, error_of
+from rotator.neutral.seal import Seal
 from rotator.server.admit import Gate
 from rotator.server.catalogue import Catalogue
 from rotator.server.clock import SystemClock
@@ -30,6 +31,7 @@ from rotator.server.lines import RequestLines
 from rotator.server.logs import redact_logs
 from rotator.server.polling import QuotaPolls
 from rotator.server.tracing import Tracing
+from rotator.state.installation import installation_secret
 from rotator.wire.transport import Transport, TransportSettings
 from rotator.world import World
 
@@ -81,6 +83,15 @@ class Slots:
             del self._clients[client]
 
 
+def _seal(world: World) -> Seal:
+    """With the secret that the environment names, else the installation's own."""
+    settings = world.settings
+    given = settings.environment.get(STATE_SECRET)
+    if given is None:
+        return Seal(lambda: installation_secret(settings.state_dir))
+    return Seal(lambda: given.value.reveal().encode("utf-8", "surrogateescape"))
+
+
 def _no_slot(message: str) -> Refused:
     error = error_of(ErrorKind.OVERLOADED, message, code="too_many_requests_in_flight")
     return Refused(replace(error, retry_after_seconds=RETRY_SECONDS))
@@ -104,7 +115,7 @@ class Core:
         self.pool.reconcile(world.credentials, world.rotations, world.strategies)
         self.transport = Transport(_transport_settings(world))
         self.catalogue = Catalogue(self.clock, lambda: self.runtime)
-        self.means = Means(self.pool, self.transport, self.clock, learn=self.catalogue.learn)
+        self.means = Means(self.pool, self.transport, self.clock, seal=_seal(world), learn=self.catalogue.learn)
         self.runtime = Runtime(world.protocols, fetcher(self.transport, world.proxies))
         self.polls = QuotaPolls(
             self.clock,

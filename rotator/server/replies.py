@@ -38,6 +38,8 @@ def told(record: RequestRecord) -> HeaderList:
         headers += record.way.headers
     if record.losses:
         headers.append((b"x-rotator-warnings", warnings_of(record.losses)))
+    if record.repair:
+        headers.append((b"x-rotator-repair", record.repair.encode("ascii")))
     if record.explains and record.decision is not None:
         headers.append((b"x-rotator-explain", explained(record.decision)))
     return headers

@@ -132,6 +132,31 @@ async def test_a_pinned_key_that_is_rejected_is_not_probed_while_others_work() -
     assert (await house.refused(pinned(2))).error.code == "all_credentials_rejected"
 
 
+async def test_a_conversation_keeps_to_the_key_that_its_reasoning_is_bound_to() -> None:
+    house = House(key(1, 1), key(2, 2), key(3, 2), rules=ROUND_ROBIN)
+    bound = Needs(home="id-key-2")
+    assert {await house.ask(needs=bound) for _ in range(3)} == {"alpha#2"}, "before tiers, and before taking turns"
+    assert house.reasons(bound) == {"alpha#1": ["bound_state"], "alpha#2": [], "alpha#3": ["bound_state"]}
+    assert house.reasons(Needs(home="id-key-2", pin="alpha#3")) == {
+        "alpha#1": ["pin"], "alpha#2": ["pin"], "alpha#3": [],
+    }
+
+
+async def test_others_serve_a_conversation_whose_own_key_cannot() -> None:
+    house = House(key(1), key(2), rules={"max_concurrent": 1})
+    bound = Needs(home="id-key-2")
+    held = await house.pool.lease(TARGET, bound)
+    assert held.credential.label == "alpha#2"
+    assert await house.ask(needs=bound) == "alpha#1", "nobody waits for it"
+    held.settle(limited(20))
+    assert await house.ask(needs=bound) == "alpha#1"
+    assert house.reasons(bound) == {"alpha#1": [], "alpha#2": ["cooldown"]}
+    house.clock.advance(20)
+    assert await house.ask(needs=bound) == "alpha#2"
+    assert await house.ask(needs=Needs(home="of a key that left")) in ("alpha#1", "alpha#2")
+    assert await house.ask(needs=bound._replace(tried=frozenset({"id-key-2"}))) == "alpha#1"
+
+
 async def test_keys_that_were_tried_are_left_out() -> None:
     house = House(count=3)
     tried = frozenset(one.id for one in house.keys[:2])

@@ -60,6 +60,7 @@ def test_all_rejected_is_503_without_a_time() -> None:
     assert (error.status, error.code) == (503, "all_credentials_rejected")
     assert error.retry_after_seconds is None and wait is None
     assert error.should_retry is False
+    assert error.kind is ErrorKind.SERVER, "what is called overloaded is asked for again"
 
 
 def test_a_pinned_key_speaks_for_itself() -> None:

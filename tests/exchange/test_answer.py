@@ -92,6 +92,7 @@ def ends_in_error(protocol: str, answer: Answer, shown: bytes) -> Any:
     return envelope["error"]
 
 
+@pytest.mark.pitfall("C165", "C228")
 @BOTH
 @pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"], ids=["lf", "crlf", "cr"])
 @given(places=st.lists(st.integers(0, 10_000), max_size=12))
@@ -116,6 +117,7 @@ async def test_a_stream_of_single_bytes_comes_back_byte_for_byte(
     assert (answer.status, answer.body) == (200, stream)
 
 
+@pytest.mark.pitfall("C165", "C183")
 @BOTH
 async def test_a_whole_answer_comes_back_byte_for_byte(house: House, protocol: str) -> None:
     odd = (
@@ -220,6 +222,7 @@ async def test_nothing_behind_the_terminal_passes(house: House, protocol: str, t
     assert answer.body == b"".join(frames)
 
 
+@pytest.mark.pitfall("C222")
 @BOTH
 @pytest.mark.parametrize("end", ["clean", "drop", "reset"])
 async def test_what_ends_before_the_finish_reason_ends_in_an_error(house: House, protocol: str, end: str) -> None:
@@ -234,6 +237,7 @@ async def test_what_ends_before_the_finish_reason_ends_in_an_error(house: House,
     assert standing.doubted(house.clock.now)
 
 
+@pytest.mark.pitfall("C223")
 @BOTH
 async def test_a_missing_terminal_is_supplied_to_a_finished_answer(house: House, protocol: str) -> None:
     shown = FRAMES[protocol][: UNTIL_FINISH[protocol]]
@@ -293,6 +297,7 @@ async def test_the_vendors_error_frame_ends_the_stream(house: House, protocol: s
     assert (error["message"], error["type"]) == ("It broke", "server_error" if protocol == "chat" else "api_error")
 
 
+@pytest.mark.pitfall("C247")
 @BOTH
 async def test_an_error_frame_that_quotes_a_key_is_redacted(house: House, protocol: str) -> None:
     [key] = house.keys[PROVIDERS[protocol]]
@@ -394,6 +399,7 @@ async def test_an_open_stream_that_stalls_ends_in_an_error(house: House, protoco
     assert standing.doubted(house.clock.now)
 
 
+@pytest.mark.pitfall("C235")
 @BOTH
 async def test_a_silent_stream_is_kept_alive_by_blank_lines(house: House, protocol: str) -> None:
     await house.furnish(STREAM_HEARTBEAT_SECONDS="0.01")

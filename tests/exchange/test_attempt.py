@@ -63,6 +63,7 @@ async def test_a_vendors_own_error_passes_field_by_field(house: House, protocol:
     assert answer.headers["content-type"] == "application/json"
 
 
+@pytest.mark.pitfall("C247")
 @BOTH
 async def test_an_error_that_quotes_a_key_is_redacted_wherever_it_does(house: House, protocol: str) -> None:
     await house.furnish(keys=2, PROXY_API_KEY="client-key-of-the-proxy")
@@ -82,6 +83,7 @@ async def test_an_error_that_quotes_a_key_is_redacted_wherever_it_does(house: Ho
         assert secret not in house.proxy.lines.getvalue()
 
 
+@pytest.mark.pitfall("C248")
 @BOTH
 @pytest.mark.parametrize(
     ("headers", "body", "message"),
@@ -107,6 +109,7 @@ async def test_any_other_error_body_is_told_in_the_clients_envelope(
     assert ("type" in answer.json) == (protocol == "messages")
 
 
+@pytest.mark.pitfall("C263")
 @BOTH
 async def test_a_redirect_is_not_followed(house: House, protocol: str) -> None:
     async with canned(Canned(status=307, headers={"location": house.vendor.url + "/v1/models"})) as server:
@@ -120,6 +123,7 @@ async def test_a_redirect_is_not_followed(house: House, protocol: str) -> None:
     assert "location" not in answer.names
 
 
+@pytest.mark.pitfall("C264")
 @BOTH
 @pytest.mark.parametrize("body", [b"<html>", b"", b'{"choices":', b'{"a":NaN}', b"\xff\xfe"])
 async def test_a_whole_answer_that_is_no_json_goes_to_the_next_key(house: House, protocol: str, body: bytes) -> None:
@@ -133,6 +137,7 @@ async def test_a_whole_answer_that_is_no_json_goes_to_the_next_key(house: House,
     assert (alone.status, alone.error["message"]) == (502, f"{PROVIDERS[protocol]}: {why}")
 
 
+@pytest.mark.pitfall("P-121", "C257")
 @BOTH
 @pytest.mark.parametrize("stream", [False, True])
 async def test_an_error_in_a_200_is_an_error(house: House, protocol: str, stream: bool) -> None:
@@ -203,6 +208,7 @@ KEPT_BACK = {
 }
 
 
+@pytest.mark.pitfall("C249")
 @BOTH
 @pytest.mark.parametrize("stream", [False, True])
 async def test_only_listed_headers_of_the_vendor_pass(house: House, protocol: str, stream: bool) -> None:
@@ -252,6 +258,7 @@ async def test_the_vendors_content_type_passes_where_it_is_the_right_one(house: 
     assert (answer.headers["content-type"], answer.body) == ("text/event-stream", frames)
 
 
+@pytest.mark.pitfall("C167")
 @BOTH
 @pytest.mark.parametrize("stream", [False, True])
 async def test_what_is_told_of_the_request(house: House, protocol: str, stream: bool) -> None:

@@ -55,6 +55,7 @@ async def test_what_can_be_told_whole_passes(house: House, client: str, vendor: 
     assert "x-rotator-fidelity" not in house.vendor.requests[-1].headers
 
 
+@pytest.mark.pitfall("C98")
 @pytest.mark.parametrize("client", ["chat", "messages"])
 async def test_a_client_of_the_same_protocol_loses_nothing(house: House, client: str) -> None:
     await furnish(house)

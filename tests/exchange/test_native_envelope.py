@@ -140,6 +140,7 @@ def named(protocol: str, frames: Sequence[bytes]) -> bytes:
     return b"".join(frames).replace(b'"model":"m"', f'"model":"wrap{protocol}/m"'.encode())
 
 
+@pytest.mark.pitfall("C251")
 @BOTH
 async def test_a_request_goes_out_in_the_envelope(house: House, server: CannedServer, protocol: str) -> None:
     """Its headers and query go with it; the credential's headers win."""

@@ -64,6 +64,7 @@ async def passed_on(house: House, protocol: str, body: bytes, **headers: str) ->
     return taken
 
 
+@pytest.mark.pitfall("P-124", "C134", "C162", "C166", "C274")
 @BOTH
 @pytest.mark.parametrize("odd", ODD_BODIES)
 async def test_the_upstream_gets_the_clients_bytes_but_for_the_model(house: House, protocol: str, odd: str) -> None:
@@ -152,6 +153,7 @@ WITHHELD = {
 }
 
 
+@pytest.mark.pitfall("C135", "C202")
 @BOTH
 async def test_only_listed_headers_go_upstream(house: House, protocol: str) -> None:
     sent = {**WITHHELD, **SENT[protocol], "x-api-key": "client-key"}
@@ -245,13 +247,16 @@ async def test_what_cannot_be_read_is_refused_before_the_upstream_is_asked(house
     assert len(house.vendor.requests) == before
 
 
+@pytest.mark.pitfall("C200", "C259")
 async def test_a_vendor_that_cannot_count_leaves_an_estimate(house: House) -> None:
     """Claude Code asks for counts; a provider of another protocol has no such thing (P200)."""
     before = len(house.vendor.requests)
-    body = body_of("messages", "vendor/text", tools=[{"name": "f", "input_schema": {"type": "object"}}])
+    picture = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA" * 10_000}}
+    asked = [{"role": "user", "content": [{"type": "text", "text": "x" * 398}, picture]}]
+    body = body_of("messages", "vendor/text", tools=[{"name": "f", "input_schema": {"type": "object"}}], messages=asked)
     del body["max_tokens"]
     answer = await house.ask("messages", body, path=COUNT_PATH)
-    assert (answer.status, answer.json) == (200, {"input_tokens": len(json.dumps(body)) // 4})
+    assert (answer.status, answer.json) == (200, {"input_tokens": 1_600 + (398 + len('f{"type":"object"}')) // 4})
     [warning] = json.loads(answer.headers["x-rotator-warnings"])
     assert warning["code"] == "count.estimated"
     assert len(house.vendor.requests) == before
@@ -275,6 +280,7 @@ BLOCKED = {
 }
 
 
+@pytest.mark.pitfall("C161")
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("blocked", BLOCKED)
 async def test_what_closes_the_raw_lane_is_named(house: House, blocked: str, stream: bool) -> None:

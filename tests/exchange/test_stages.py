@@ -203,6 +203,7 @@ def told(protocol: str) -> list[Any]:
 A, B = {"mark": {"mark": "a", "last": True}}, {"mark": {"mark": "b", "last": True}}
 
 
+@pytest.mark.pitfall("C253")
 @BOTH
 async def test_requests_pass_in_order_and_answers_in_reverse(
     staged: House, server: CannedServer, protocol: str
@@ -352,6 +353,7 @@ async def test_an_adapter_for_another_protocol_alone_leaves_the_lane_raw(
         assert answer.headers["x-rotator-lane"] == lane
 
 
+@pytest.mark.pitfall("C161")
 @BOTH
 async def test_the_adapters_close_the_raw_lane_by_name(staged: House, server: CannedServer, protocol: str) -> None:
     await furnish_both(staged, server.url, "twice", "mark_chat", "mark_messages")
@@ -398,6 +400,7 @@ FAILURES = {
 }
 
 
+@pytest.mark.pitfall("C168")
 @BOTH
 @WAYS
 @pytest.mark.parametrize("failure", FAILURES)

@@ -70,6 +70,7 @@ async def test_a_client_is_served_by_the_other_protocols_vendor(
     assert sent["model"] == model and sent.get("stream", False) is stream
 
 
+@pytest.mark.pitfall("C202")
 @CROSS
 async def test_no_header_of_a_client_goes_to_another_protocols_vendor(
     house: House, client: str, vendor: str
@@ -79,7 +80,7 @@ async def test_no_header_of_a_client_goes_to_another_protocols_vendor(
     answer = await house.ask(client, crossing(client, house.play(Play("text"))), headers=headers)
     seen = house.vendor.requests[-1]
     assert answer.status == 200
-    assert seen.header("anthropic-version") == ("2023-06-01" if vendor == "messages" else "")
+    assert seen.header("anthropic-version") == ("2026-10-21" if vendor == "messages" else "")
     assert [seen.header(name) for name in ("anthropic-beta", "openai-beta", "idempotency-key")] == ["", "", ""]
     assert not {"request-id", "x-request-id"} & answer.names
 
@@ -210,6 +211,7 @@ async def test_what_the_target_cannot_say_is_refused_before_it_is_asked(house: H
     assert house.reasons("messages", "text") == [[]]
 
 
+@pytest.mark.pitfall("C255")
 async def test_another_target_may_be_able_to_say_it(house: House) -> None:
     world = await furnish(house)
     await lead(house, world, "chat", "claudish:messages/text", "vendor:chat/text")

@@ -157,6 +157,7 @@ def said(client: str, answer: Answer) -> str:
     return "".join(one["delta"].get("text", "") for one in deltas if one["type"] == "content_block_delta")
 
 
+@pytest.mark.pitfall("C34")
 @CLIENTS
 @WAYS
 async def test_a_neutral_adapter_sees_both_ways_and_has_the_last_word(
@@ -208,6 +209,7 @@ async def test_one_that_fails_fails_its_attempt_or_is_passed_by(
     assert passed.status == 200 and said(client, passed).endswith("same.")
 
 
+@pytest.mark.pitfall("C34", "C251", "C253")
 @CLIENTS
 @WAYS
 async def test_wire_adapters_see_the_upstreams_json(staged: House, client: str, stream: bool) -> None:
@@ -221,6 +223,7 @@ async def test_wire_adapters_see_the_upstreams_json(staged: House, client: str, 
         assert said(client, answer) == "one two (end)"
 
 
+@pytest.mark.pitfall("C168")
 @CLIENTS
 async def test_what_a_wire_adapter_changes_in_place_is_its_attempts_own(staged: House, client: str) -> None:
     """Codecs keep schemas; what they keep is not what an adapter gets."""
@@ -234,6 +237,7 @@ async def test_what_a_wire_adapter_changes_in_place_is_its_attempts_own(staged: 
         assert b'"properties":{}' in staged.vendor.requests[-1].body
 
 
+@pytest.mark.pitfall("C250", "C258")
 @CLIENTS
 @WAYS
 async def test_the_trace_tells_every_step(staged: House, client: str, stream: bool, tmp_path: Path) -> None:

@@ -64,6 +64,7 @@ async def test_a_limited_key_is_passed_over_and_rests_as_long_as_stated(
         assert (again.status, attempts(again), house.used(protocol)[-1]) == (200, 1, key)
 
 
+@pytest.mark.pitfall("P-129")
 async def test_a_limit_is_about_one_model(house: House) -> None:
     await house.furnish()
     model = house.play(limited(30))
@@ -72,6 +73,7 @@ async def test_a_limit_is_about_one_model(house: House) -> None:
     assert house.reasons("chat", "text") == [[]]
 
 
+@pytest.mark.pitfall("C246")
 @BOTH
 @WAYS
 async def test_when_all_keys_cool_the_client_hears_why_and_when(house: House, protocol: str, stream: bool) -> None:
@@ -94,6 +96,7 @@ async def test_when_all_keys_cool_the_client_hears_why_and_when(house: House, pr
 
 @BOTH
 @pytest.mark.parametrize(("seconds", "retried"), [(60, None), (61, "false")])
+@pytest.mark.pitfall("P-127")
 async def test_a_long_wait_is_not_for_the_client_to_wait(
     house: House, protocol: str, seconds: int, retried: str | None
 ) -> None:
@@ -375,6 +378,7 @@ async def test_a_pin_takes_the_key_of_that_label_or_none(house: House, protocol:
 
 
 @BOTH
+@pytest.mark.pitfall("P-156")
 async def test_a_session_stays_on_its_key_moves_when_that_is_out_and_stays_there(house: House, protocol: str) -> None:
     await house.furnish(keys=3)
     for session in ("s1", "s1", "s1"):

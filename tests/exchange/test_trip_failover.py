@@ -135,6 +135,7 @@ def says(text: str, status: int) -> Any:
     return Reply(status, body={"type": "error", "error": {"message": text}})
 
 
+@pytest.mark.pitfall("C255")
 @BOTH
 @WAYS
 async def test_the_last_targets_error_is_told(house: House, protocol: str, stream: bool) -> None:

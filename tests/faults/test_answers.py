@@ -252,6 +252,7 @@ async def test_a_body_that_cannot_be_read_is_a_bad_gateway(
     assert await bad_gateway(clients, protocol, lane, stream, fault) in (streamed if stream else whole)
 
 
+@pytest.mark.pitfall("C239")
 @BOTH
 @ENDS
 @pytest.mark.parametrize("case", EMPTY)

@@ -90,6 +90,7 @@ async def test_a_stream_comes_through_as_it_is(clients: Clients, protocol: str, 
         assert doubted(house, protocol) == [False]
 
 
+@pytest.mark.pitfall("C227")
 @BOTH
 @pytest.mark.parametrize("case", STREAMS)
 async def test_a_stream_is_understood_however_it_is_written(clients: Clients, protocol: str, case: str) -> None:
@@ -106,6 +107,7 @@ async def test_a_stream_is_understood_however_it_is_written(clients: Clients, pr
         assert doubted(house, protocol) == [False]
 
 
+@pytest.mark.pitfall("C272")
 @BOTH
 @ENDS
 @pytest.mark.parametrize("size_bytes", [MIB, 16 * MIB], ids=["kb.1024", "kb.16384"])

@@ -124,10 +124,11 @@ def whole_of(protocol: str, voice: str) -> bytes:
 
 
 def spoken(event: Any) -> str:
-    """All that an event shows, wherever it stands in it."""
+    """All that an event shows, wherever it stands in it, but for what says the same again with its state."""
     if isinstance(event, dict):
         own = [value for name, value in event.items() if name in SPOKEN and isinstance(value, str)]
-        return "".join([*own, *(spoken(value) for value in event.values() if isinstance(value, dict | list))])
+        below = [value for name, value in event.items() if name != "reasoning_details"]
+        return "".join([*own, *(spoken(value) for value in below if isinstance(value, dict | list))])
     return "".join(map(spoken, event)) if isinstance(event, list) else ""
 
 

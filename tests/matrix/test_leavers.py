@@ -221,6 +221,7 @@ def cases(place: str, protocol: str) -> Iterator[Case]:
 @EACH_CELL
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.incident(18)
+@pytest.mark.pitfall("P-128")
 async def test_a_client_that_leaves(narrow: Stage, cell: Cell, place: str) -> None:
     all_cases = list(cases(place, cell.vendor))
     async with narrow.nothing_left():
@@ -250,6 +251,7 @@ async def left_asleep(stage: Stage, part: Part, case: Case, everybody: int) -> N
 
 @EACH_CELL
 @pytest.mark.parametrize("place", ["backoff", "limit"])
+@pytest.mark.pitfall("P-128")
 async def test_a_client_that_leaves_during_a_wait(narrow: Stage, cell: Cell, place: str) -> None:
     """Behind a fault the same key rests a little, a short limit's end is waited for: neither goes on for nobody."""
     all_cases = list(cases(place, cell.vendor))

@@ -73,6 +73,7 @@ def fold(events: Iterable[Event], joined: Callable[[Opaque, Sequence[Any]], Opaq
     usage: Usage | None = None
     blocks: dict[int, _Block] = {}
     finishes: dict[int, Finish] = {}
+    rest: dict[str, Any] = {}
     for event in events:
         match event:
             case Start():
@@ -81,8 +82,9 @@ def fold(events: Iterable[Event], joined: Callable[[Opaque, Sequence[Any]], Opaq
                 blocks[block] = _Block(part, candidate)
             case UsageSeen():
                 usage = event.usage
-            case Finished(finish, candidate):
+            case Finished(finish, candidate, late):
                 finishes[candidate] = finish
+                rest |= late
             case _ if type(event) in FITTING:
                 blocks[event.block].events.append(event)  # type: ignore[union-attr]
     if start is None:
@@ -96,7 +98,8 @@ def fold(events: Iterable[Event], joined: Callable[[Opaque, Sequence[Any]], Opaq
         )
         for index in indexes
     )
-    return Response(start.protocol, start.id, start.model, candidates, usage, start.created, start.tier, start.rest)
+    rest = {**start.rest, **rest}
+    return Response(start.protocol, start.id, start.model, candidates, usage, start.created, start.tier, rest)
 
 
 @dataclass(slots=True)

@@ -54,7 +54,8 @@ def test_two_roles_instruct() -> None:
 def test_silence_is_none(wish: Any) -> None:
     """Nothing is made up: 0, False and "" are things that were said, and differ from silence."""
     said = wish("json_object") if wish is Format else wish()
-    switches = {"max_tokens_name": "", "between_tools": False, "required": False, "validated": False, "names": ()}
+    off = dict.fromkeys(("between_tools", "begins", "required", "validated"), False)
+    switches = {"max_tokens_name": "", "names": (), **off}
     words = {"kind": "json_object", "name": "", "description": ""}
     for member in fields(wish):
         if member.name not in ("at", "rest"):

@@ -56,6 +56,7 @@ def may_be_told(events: Sequence[Event]) -> set[int]:
     return {id(event) for event in events if getattr(event, "block", None) not in held}
 
 
+@pytest.mark.pitfall("C268")
 def test_parallel_calls_one_by_one() -> None:
     """The middle one ends first, the last is still open when its turn comes."""
     usage = UsageSeen(Usage(3))

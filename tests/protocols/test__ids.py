@@ -63,6 +63,7 @@ def test_an_id_that_fits_goes_out_as_it_is(rule: IdRule, id: str) -> None:
     ],
     ids=["empty", "empty, any", "colon", "dot", "letter", "blank", "newline", "65", "41", "200", "surrogate"],
 )
+@pytest.mark.pitfall("P-62", "P-65", "P-150")
 def test_an_id_that_does_not_fit_is_hashed(rule: IdRule, id: str) -> None:
     assert rule.wire(id) == hashed(rule.prefix, f"{id}#0")
 
@@ -83,10 +84,12 @@ def test_a_wire_id_fits_its_rule_and_comes_of_itself_again(rule: IdRule, id: str
 
 
 @given(RULES, st.lists(st.tuples(IDS, st.integers(0, 3)), unique=True, max_size=20))
+@pytest.mark.pitfall("P-151")
 def test_different_ids_and_occurrences_differ_on_the_wire(rule: IdRule, asked: list[tuple[str, int]]) -> None:
     assert len({rule.wire(*one) for one in asked}) == len(asked)
 
 
+@pytest.mark.pitfall("P-64", "C70")
 def test_results_go_where_their_calls_went() -> None:
     ids = CallIds(MESSAGES, unique=True)
     assert ids.call("call_1", (1, 0), "a", "{}") == "call_1"
@@ -156,6 +159,7 @@ def test_an_id_that_is_the_hash_of_another_one_gives_way() -> None:
     assert ids.call(wire, (0, 1), "a", "{}") == hashed("toolu_", f"{wire}#1")
 
 
+@pytest.mark.pitfall("P-58", "C69")
 def test_a_call_without_an_id_gets_one_from_where_and_what_it_is() -> None:
     def wire(place: tuple[int, int] = (1, 0), name: str = "read", arguments: str = '{"a":1}') -> str:
         return CallIds(MESSAGES, unique=True).call("", place, name, arguments)
@@ -172,6 +176,7 @@ def test_ids_made_for_a_rule_that_takes_anything_are_hashed_too() -> None:
     assert re.fullmatch(r"call_[a-z2-7]{26}", CallIds(ANY, unique=False).call("", (0, 0), "a", "")) is not None
 
 
+@pytest.mark.pitfall("P-58", "C71")
 @pytest.mark.parametrize("unique", [True, False])
 def test_results_without_ids_follow_the_order_of_the_calls(unique: bool) -> None:
     ids = CallIds(MESSAGES, unique=unique)

@@ -95,6 +95,7 @@ def test_a_tool_that_has_the_wire_name_of_another_keeps_it() -> None:
     assert told.restore() == {f"a_b_{digest('a.b#1')}": ToolName("a.b")}
 
 
+@pytest.mark.pitfall("P-67")
 def test_a_namespace_stands_before_its_tools() -> None:
     told = ToolNames(request(Tool("read", namespace="files"), Tool("read", namespace="mails"), Tool("read")), LIMIT)
     assert told.wire("read", "files") == "files__read"
@@ -203,6 +204,7 @@ def test_a_custom_call_of_the_history_is_told_back_as_one() -> None:
     assert told.restore() == {}
 
 
+@pytest.mark.pitfall("P-67")
 def test_only_the_custom_one_of_two_namespaces_is_told_back_as_custom() -> None:
     told = ToolNames(request(Tool("x", "custom", namespace="a"), Tool("x", namespace="b")), LIMIT)
     assert told.restore({"x"}) == {"a__x": ToolName("x", "custom", "a"), "b__x": ToolName("x", namespace="b")}
@@ -218,6 +220,7 @@ TOOLS = st.lists(st.builds(Tool, NAMES, namespace=st.text("a_.", max_size=3)), m
 CALLS = st.lists(st.builds(ToolCall, st.just("1"), NAMES, namespace=st.text("a_.", max_size=3)), max_size=4)
 
 
+@pytest.mark.pitfall("C49")
 @given(TOOLS, CALLS, st.lists(NAMES, max_size=3), st.randoms(use_true_random=False))
 def test_any_names_fit_stay_apart_and_come_back(
     tools: list[Tool], calls: list[ToolCall], chosen: list[str], random: Any

@@ -89,7 +89,7 @@ def test_tools_of_one_name_have_a_limit(client: str) -> None:
 
 
 KEPT: dict[str, tuple[dict[str, Any], str]] = {
-    "a thread": ({"thread": {"type": "continue", "id": "t"}}, "thread: is known to its own vendor only"),
+    "a thread": ({"thread": {"type": "continue", "id": "t"}}, "thread: is kept by its own vendor only"),
     "an upload": (
         {"messages": [{"role": "user", "content": [{"type": "container_upload", "file_id": "f"}]}]},
         r"messages\[0\].content\[0\]",

@@ -109,12 +109,14 @@ REPAIRED = [
 @pytest.mark.parametrize(
     ("schema", "expected", "changes"), REPAIRED, ids=[json.dumps(row[0])[:60] for row in REPAIRED]
 )
+@pytest.mark.pitfall("P-104")
 def test_below_the_root_what_is_malformed_is_repaired(schema: Any, expected: Any, changes: Any) -> None:
     made, words = tool_schema(of(p=schema))
     assert text(made["properties"]["p"]) == text(expected)
     assert words == changes
 
 
+@pytest.mark.pitfall("P-104")
 def test_a_property_that_says_it_is_required_says_it_to_the_object_around() -> None:
     assert told(of(a={"type": "string", "required": True})) == {**of(a={"type": "string"}), "required": ["a"]}
 
@@ -141,6 +143,7 @@ def test_schemas_are_repaired_wherever_they_stand(place: Any) -> None:
 
 
 @pytest.mark.parametrize("keyword", ["default", "const", "example", "examples", "enum", "x-any"])
+@pytest.mark.pitfall("P-100")
 def test_data_is_left_alone(keyword: str) -> None:
     data = [{"type": "STRING", "properties": {"a": None}, "required": True}]
     assert told(of(a={keyword: data}))["properties"]["a"][keyword] == data

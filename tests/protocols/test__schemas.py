@@ -62,6 +62,7 @@ def test_a_function_without_parameters_takes_an_empty_object(schema: Any) -> Non
     ],
     ids=str,
 )
+@pytest.mark.pitfall("P-100", "P-102")
 def test_what_is_legal_below_a_plain_root_stays_as_it_is(schema: dict[str, Any]) -> None:
     assert text(told(schema)) == text(schema)
 
@@ -179,6 +180,7 @@ def nested(levels: int, around: tuple[str, str], inner: str) -> Any:
     return json.loads(around[0] * levels + inner + around[1] * levels)
 
 
+@pytest.mark.pitfall("C273")
 @pytest.mark.parametrize(
     "schema",
     [
@@ -295,6 +297,7 @@ def test_large_schemas_are_forgotten_sooner() -> None:
 # ---------------------------------------------------------------- Gemini's spelling
 
 
+@pytest.mark.pitfall("C40")
 def test_types_in_upper_case_are_lowered_where_they_are_types() -> None:
     schema = {
         "type": "OBJECT",

@@ -1,4 +1,4 @@
-"""The Chat Completions adapter by itself: errors in and out, meter, usage, session hints, model lists."""
+"""The Chat Completions adapter by itself: meter, usage, session hints, model lists, errors where they stand."""
 
 import json
 from typing import Any
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from rotator.contracts import Call, Envelope, ListedModel, SessionHint
 from rotator.errors import Refused
-from rotator.neutral.error import STATUS, ErrorKind, NeutralError, error_of
+from rotator.neutral.error import STATUS, ErrorKind, error_of
 from rotator.neutral.usage import Usage
 from tests.upstreams import CHAT_FRAMES, PROTOCOLS
 
@@ -32,119 +32,6 @@ def frame(value: Any) -> bytes:
 
 def delta(**members: Any) -> bytes:
     return frame({"choices": [{"index": 0, "delta": members, "finish_reason": None}]})
-
-
-ERRORS = [
-    # status, body -> kind, message, code, type, param
-    (400, {"error": {"message": "m", "type": "invalid_request_error", "param": "p", "code": None}},
-     K.BAD_REQUEST, "m", None, "invalid_request_error", "p"),
-    (400, {"error": {"message": "m", "code": "context_length_exceeded"}},
-     K.CONTEXT_TOO_LONG, "m", "context_length_exceeded", None, None),
-    (401, {"error": {"message": "m", "type": "invalid_request_error", "code": "invalid_api_key"}},
-     K.AUTH, "m", "invalid_api_key", "invalid_request_error", None),
-    (403, {"error": {"message": "m"}}, K.PERMISSION, "m", None, None, None),
-    (404, {"error": {"message": "m", "type": "invalid_request_error"}},
-     K.NOT_FOUND, "m", None, "invalid_request_error", None),
-    (404, {"error": {"message": "m", "code": "model_not_found"}}, K.NOT_FOUND, "m", "model_not_found", None, None),
-    (413, {"error": {"message": "m"}}, K.TOO_LARGE, "m", None, None, None),
-    (429, {"error": {"message": "m", "type": "requests", "code": "rate_limit_exceeded"}},
-     K.RATE_LIMITED, "m", "rate_limit_exceeded", "requests", None),
-    (429, {"error": {"message": "m", "type": "insufficient_quota", "code": "insufficient_quota"}},
-     K.QUOTA_EXHAUSTED, "m", "insufficient_quota", "insufficient_quota", None),
-    (429, {"error": {"message": "m", "type": "tokens", "code": "credit_balance_exhausted"}},
-     K.QUOTA_EXHAUSTED, "m", "credit_balance_exhausted", "tokens", None),
-    (402, {"error": {"message": "m", "code": "billing_hard_limit_reached"}},
-     K.BILLING, "m", "billing_hard_limit_reached", None, None),
-    (503, {"error": {"message": "m", "code": "slow_down"}}, K.OVERLOADED, "m", "slow_down", None, None),
-    (500, {"error": {"message": "m", "type": "server_error"}}, K.SERVER, "m", None, "server_error", None),
-    (502, {"error": {"code": 502, "message": "m"}}, K.BAD_GATEWAY, "m", "502", None, None),
-    (429, {"error": {"code": 429, "message": "m", "metadata": {}}}, K.RATE_LIMITED, "m", "429", None, None),
-    (500, {"error": "just text"}, K.SERVER, "just text", None, None, None),
-    (400, {"detail": "text"}, K.BAD_REQUEST, "text", None, None, None),
-    (422, {"detail": [{"loc": ["body"], "msg": "required"}]}, K.UNPROCESSABLE, "required", None, None, None),
-    (400, {"detail": {"message": "inner"}}, K.BAD_REQUEST, "inner", None, None, None),
-    (400, {"message": "outer", "code": "c1"}, K.BAD_REQUEST, "outer", "c1", None, None),
-    (400, [{"error": {"message": "in an array"}}], K.BAD_REQUEST, "in an array", None, None, None),
-    (400, {"error": {"message": "", "type": "t"}}, K.BAD_REQUEST, "t", None, "t", None),
-    (400, {"error": {"message": None, "code": ["x"]}}, K.BAD_REQUEST, "upstream error 400", None, None, None),
-    (418, {}, K.BAD_REQUEST, "upstream error 418", None, None, None),
-    (400, {"error": {}}, K.BAD_REQUEST, "upstream error 400", None, None, None),
-    (529, {"error": {"message": "m"}}, K.OVERLOADED, "m", None, None, None),
-    (599, {"error": {"message": "m"}}, K.SERVER, "m", None, None, None),
-]
-
-
-@pytest.mark.parametrize("row", ERRORS)
-def test_an_upstreams_error_is_read(row: tuple[Any, ...]) -> None:
-    status, body, *expected = row
-    error = CHAT.read_error(status, {}, json.dumps(body).encode())
-    assert [error.kind, error.message, error.code, error.type, error.param] == expected
-    assert error.status == status
-
-
-@pytest.mark.parametrize("body", [b"", b"<html>x</html>", b"[]", b"[1,2]", b"7", b'"text"', b"null", b'{"e', b"\xff"])
-@pytest.mark.parametrize(("status", "kind"), [(400, K.BAD_REQUEST), (500, K.SERVER), (429, K.RATE_LIMITED)])
-def test_what_is_no_envelope_says_nothing(body: bytes, status: int, kind: ErrorKind) -> None:
-    error = CHAT.read_error(status, {"content-type": "text/html"}, body)
-    assert (error.kind, error.status, error.envelope) == (kind, status, None)
-    assert error.message == f"upstream answered HTTP {status} without an error message"
-
-
-def test_plain_text_is_told_and_cut() -> None:
-    error = CHAT.read_error(500, {"content-type": "text/plain; charset=utf-8"}, b"  no \xff luck " + b"x" * 5_000)
-    assert error.message.startswith("no \ufffd luck xxx") and len(error.message) < 2_010
-    assert CHAT.read_error(500, {"content-type": "text/plain"}, b" \n").message.startswith("upstream answered")
-
-
-def test_long_words_are_cut() -> None:
-    body = {"error": {"message": "m" * 9_000, "code": "c" * 9_000}}
-    error = CHAT.read_error(400, {}, json.dumps(body).encode())
-    assert (len(error.message), len(error.code or "")) == (2_000, 200)
-
-
-#: protocols.md 1.8, columns "HTTP" and "OpenAI type / code".
-WRITTEN = [
-    (K.BAD_REQUEST, 400, "invalid_request_error", None),
-    (K.CONTEXT_TOO_LONG, 400, "invalid_request_error", "context_length_exceeded"),
-    (K.AUTH, 401, "authentication_error", "invalid_api_key"),
-    (K.BILLING, 402, "insufficient_quota", "insufficient_quota"),
-    (K.PERMISSION, 403, "permission_error", None),
-    (K.NOT_FOUND, 404, "invalid_request_error", None),
-    (K.METHOD, 405, "invalid_request_error", "method_not_allowed"),
-    (K.TIMEOUT_CLIENT, 408, "invalid_request_error", "request_timeout"),
-    (K.CONFLICT, 409, "invalid_request_error", "conflict"),
-    (K.TOO_LARGE, 413, "invalid_request_error", None),
-    (K.UNPROCESSABLE, 422, "invalid_request_error", None),
-    (K.RATE_LIMITED, 429, "rate_limit_error", "rate_limit_exceeded"),
-    (K.QUOTA_EXHAUSTED, 429, "insufficient_quota", "insufficient_quota"),
-    (K.CANCELLED, 499, "server_error", "cancelled"),
-    (K.SERVER, 500, "server_error", None),
-    (K.NOT_IMPLEMENTED, 501, "server_error", "not_implemented"),
-    (K.BAD_GATEWAY, 502, "server_error", "bad_gateway"),
-    (K.OVERLOADED, 503, "service_unavailable_error", "server_is_overloaded"),
-    (K.UPSTREAM_TIMEOUT, 504, "server_error", "timeout"),
-]
-
-
-def test_every_kind_has_a_row() -> None:
-    assert {row[0] for row in WRITTEN} == set(ErrorKind)
-
-
-@pytest.mark.parametrize(("kind", "status", "type_", "code"), WRITTEN)
-def test_our_own_errors_in_the_vendors_words(kind: ErrorKind, status: int, type_: str, code: str | None) -> None:
-    reply = CHAT.refuse(error_of(kind, "said", param="p"))
-    assert (reply.status, STATUS[kind]) == (status, status)
-    assert json.loads(reply.body) == {"error": {"message": "said", "type": type_, "param": "p", "code": code}}
-    assert json.loads(CHAT.refuse(error_of(kind, "said", code="own")).body)["error"]["code"] == "own"
-
-
-def test_only_its_own_envelope_passes() -> None:
-    envelope = {"error": {"message": "m", "odd": [1]}, "more": True}
-    own = NeutralError(K.BAD_REQUEST, "m", 418, envelope=envelope, protocol="chat")
-    assert (CHAT.refuse(own).status, json.loads(CHAT.refuse(own).body)) == (418, envelope)
-    foreign = NeutralError(K.BAD_REQUEST, "m", 400, envelope=envelope, protocol="messages")
-    assert set(json.loads(CHAT.refuse(foreign).body)["error"]) == {"message", "type", "param", "code"}
-    assert CHAT.refuse(NeutralError(K.OVERLOADED, "m", 529, protocol="messages")).status == 503
 
 
 #: protocols.md 3.4, row "Chat".
@@ -241,6 +128,7 @@ HIDDEN: list[dict[str, Any]] = [
 ]
 
 
+@pytest.mark.pitfall("C234")
 @pytest.mark.parametrize("members", VISIBLE)
 def test_what_a_person_would_see(members: dict[str, Any]) -> None:
     one, other = meter(), meter()
@@ -260,6 +148,7 @@ def test_what_nobody_would_see(members: dict[str, Any]) -> None:
     assert (one.signals.finish, one.signals.error) == (None, None)
 
 
+@pytest.mark.pitfall("C236")
 @pytest.mark.parametrize("data", [b"no json", b"7", b'"text"', b"[1]", b'{"cut":'])
 @pytest.mark.parametrize("behind", [False, True])
 def test_an_event_that_is_no_json_object_is_an_error(data: bytes, behind: bool) -> None:
@@ -287,6 +176,7 @@ def test_a_finish_of_null_is_none() -> None:
     assert one.signals.finish is None
 
 
+@pytest.mark.pitfall("C257")
 @pytest.mark.parametrize("behind", [False, True], ids=["first", "later"])
 @pytest.mark.parametrize("named", [b"", b"event: error\n"])
 def test_an_error_frame_is_kept_back(behind: bool, named: bytes) -> None:
@@ -302,6 +192,7 @@ def test_an_error_frame_is_kept_back(behind: bool, named: bytes) -> None:
     assert json.loads(told[6:])["error"] == error["error"]
 
 
+@pytest.mark.pitfall("C257")
 @pytest.mark.parametrize(("body", "kind"), [
     ({"error": {"message": "m", "code": 503}}, K.OVERLOADED),
     ({"error": {"message": "m", "code": "402"}}, K.BILLING),
@@ -319,6 +210,7 @@ def test_an_error_with_status_200(body: Any, kind: ErrorKind) -> None:
     assert (one.signals.error.envelope, one.signals.error.protocol) == (envelope, "chat")
 
 
+@pytest.mark.pitfall("C239")
 @pytest.mark.parametrize("body", [
     [], 7, "x", None, {}, {"error": None}, {"error": ""}, {"choices": "odd"}, {"choices": []}, {"choices": [None]},
 ])
@@ -342,6 +234,7 @@ def test_our_own_error_in_a_stream_is_one_frame() -> None:
     assert json.loads(told[6:]) == {"error": expected}
 
 
+@pytest.mark.pitfall("C196")
 def test_what_is_read_of_a_request() -> None:
     assert CHAT.peek(call({"model": "a/b", "stream": True})) == Envelope("a/b", True)
     for more in ({}, {"stream": None}, {"stream": False}):
@@ -365,6 +258,7 @@ HINTS: list[tuple[dict[str, Any], dict[str, str], list[SessionHint]]] = [
 ]
 
 
+@pytest.mark.pitfall("C191")
 @pytest.mark.parametrize(("body", "headers", "expected"), HINTS)
 def test_session_hints(body: dict[str, Any], headers: dict[str, str], expected: list[SessionHint]) -> None:
     assert list(CHAT.session_hints(call(body, **headers))) == expected
@@ -380,6 +274,7 @@ def test_model_lists_are_read(body: Any, expected: tuple[str, ...]) -> None:
     assert tuple(CHAT.read_models(body)) == expected
 
 
+@pytest.mark.pitfall("C201")
 def test_model_lists_are_written() -> None:
     entry = {"id": "a/m", "object": "model", "created": 0, "owned_by": "a"}
     assert CHAT.write_models([ListedModel("a/m", "a")]) == {"object": "list", "data": [entry]}

@@ -81,6 +81,7 @@ ERRORS: list[tuple[Any, ...]] = [
 ]
 
 
+@pytest.mark.pitfall("C248")
 @pytest.mark.parametrize("row", ERRORS)
 def test_an_upstreams_error_is_read(row: tuple[Any, ...]) -> None:
     status, body, *expected = row
@@ -121,10 +122,12 @@ WRITTEN = [
 ]
 
 
+@pytest.mark.pitfall("C242")
 def test_every_kind_has_a_row() -> None:
     assert {row[0] for row in WRITTEN} == set(ErrorKind)
 
 
+@pytest.mark.pitfall("C242", "C249")
 @pytest.mark.parametrize(("kind", "status", "type_"), WRITTEN)
 def test_our_own_errors_in_the_vendors_words(kind: ErrorKind, status: int, type_: str) -> None:
     """A 503 of ours stays one: 529 would blame the vendor."""
@@ -175,6 +178,7 @@ def test_usage_in_buckets(usage: dict[str, Any], expected: Usage) -> None:
     assert whole.signals.usage == streamed.signals.usage == expected
 
 
+@pytest.mark.pitfall("C176")
 def test_counts_are_cumulative_and_null_keeps_what_was_known() -> None:
     one = meter()
     one.feed(start(input_tokens=10, cache_read_input_tokens=90, output_tokens=1))
@@ -258,6 +262,7 @@ HIDDEN = [
 ]
 
 
+@pytest.mark.pitfall("C234")
 @pytest.mark.parametrize("block", VISIBLE)
 def test_what_a_person_would_see(block: bytes) -> None:
     one = meter()
@@ -352,6 +357,7 @@ def test_what_clients_do_not_read_may_be_anything(block: bytes) -> None:
     assert (one.signals.error, one.signals.visible) == (None, False)
 
 
+@pytest.mark.pitfall("C257")
 @pytest.mark.parametrize(("body", "kind"), [
     ({"type": "error", "error": {"type": "authentication_error"}}, K.AUTH),
     ({"type": "error"}, K.SERVER),
@@ -372,6 +378,7 @@ def test_our_own_error_in_a_stream_is_one_frame() -> None:
     assert told_error["error"] == {"type": "api_error", "message": "two\nlines and \u2028"}
 
 
+@pytest.mark.pitfall("C196")
 def test_what_is_read_of_a_request() -> None:
     assert MESSAGES.peek(call({"model": "a/b", "stream": True})) == Envelope("a/b", True)
     assert MESSAGES.peek(call({"model": "a/b"}, "count_tokens")) == Envelope("a/b", False)
@@ -418,6 +425,7 @@ def test_model_lists_are_read(body: Any, expected: tuple[str, ...]) -> None:
     assert tuple(MESSAGES.read_models(body)) == expected
 
 
+@pytest.mark.pitfall("C201")
 def test_model_lists_are_written() -> None:
     listed = MESSAGES.write_models([ListedModel("a/m", "a"), ListedModel("a/n", "a")])
     assert [entry["id"] for entry in listed["data"]] == ["a/m", "a/n"]

@@ -48,7 +48,13 @@ WEATHER = {
     "allowed_callers": ["direct"],
     "cache_control": EPHEMERAL,
 }
-SEARCH = {"type": "web_search_20250305", "name": "web_search", "max_uses": 3}
+SEARCH = {
+    "type": "web_search_20250305",
+    "name": "web_search",
+    "max_uses": 3,
+    "allowed_domains": ["a.example"],
+    "user_location": {"type": "approximate", "city": "Paris"},
+}
 TOOLS: dict[str, Any] = {
     "model": "tools",
     "max_tokens": 64,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from . import malformed_chat, malformed_messages
+from . import malformed_chat, malformed_messages, malformed_models
 from .demo import (
     CHAT,
     KEY,
@@ -27,7 +27,10 @@ from .rows import Row
 
 LEAST_ROWS = 60
 OPERATIONS = {CHAT: "chat", "/v1/messages": "messages", "/v1/messages/count_tokens": "count_tokens"}
-TABLES = {"chat": malformed_chat.ROWS, "messages": malformed_messages.ROWS}
+TABLES = {
+    "chat": [*malformed_chat.ROWS, *malformed_models.CHAT_ROWS],
+    "messages": [*malformed_messages.ROWS, *malformed_models.MESSAGES_ROWS],
+}
 CHECKS = {"chat": checks_chat.CHECKS, "messages": checks_messages.CHECKS}
 ALL_ROWS = [pytest.param(row, id=f"{name}-{row.id}") for name, rows in TABLES.items() for row in rows]
 ALL_CHECKS = [pytest.param(name, check, id=f"{name}-{check.name}") for name in CHECKS for check in CHECKS[name]]
@@ -101,6 +104,11 @@ def test_without_a_check_some_malformed_request_passes_or_is_misnamed(name: str,
 async def test_what_real_clients_send_is_taken(vendor: Any, row: Row) -> None:
     answer = await ask(vendor, row.path, row.body, headers=row.headers)
     assert answer.status == 200, answer.body
+
+
+@pytest.mark.parametrize("row", malformed_models.VALID, ids=lambda row: row.id)
+def test_what_a_known_model_takes_is_taken(row: Row) -> None:
+    assert shapes.first_fault(call_of(row), CHECKS["chat" if row.path == CHAT else "messages"]) is None
 
 
 def places(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

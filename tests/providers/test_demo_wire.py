@@ -106,7 +106,7 @@ async def test_messages_streams_obey_the_grammar(vendor: Any, model: str) -> Non
     deltas = [event.get("delta", {}).get("type") for event in found]
     signatures = [number for number, kind in enumerate(deltas) if kind == "signature_delta"]
     assert all(kinds[number + 1] == "content_block_stop" for number in signatures)
-    assert len(signatures) == (1 if model.startswith("thinking") else 0)
+    assert len(signatures) == {"thinking": 1, "thinking-tools": 1, "interleaved": 2}.get(model, 0)
 
 
 @PATHS

@@ -66,6 +66,7 @@ async def test_a_wrong_key_is_refused_in_every_carrier(keyed: Proxy, way: int) -
     assert FIRST not in answer.body.decode()
 
 
+@pytest.mark.pitfall("C245")
 async def test_a_wrong_key_is_told_in_the_protocol_of_the_path(keyed: Proxy) -> None:
     answer = await ask(keyed.url, "POST", "/v1/messages", {"x-api-key": "wrong"}, messages("demo/text"))
     assert answer.status == 401
@@ -184,6 +185,7 @@ async def test_another_machine_is_refused_without_a_key(peer: str | None) -> Non
     assert refused.value.error.status == 403
 
 
+@pytest.mark.pitfall("C260")
 @pytest.mark.parametrize("peer", ["127.0.0.1", "127.8.9.1", "::1", "::ffff:127.0.0.1"])
 async def test_this_machine_is_let_in_without_a_key(peer: str) -> None:
     assert Gate([]).admit(HOST, "", peer).label == "local"

@@ -60,6 +60,7 @@ async def test_a_body_that_says_identity_is_taken(demo: Proxy) -> None:
     assert (await ask(demo.url, "POST", "/v1/chat/completions", headers, chat("demo/text"))).status == 200
 
 
+@pytest.mark.pitfall("P-126", "C197")
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("body", [b"", b"[]", b'"x"', b"1", b"null", b"[" * 100_000, b"{" * 100_000, b'{"a":' * 300])
 async def test_what_is_no_object(demo: Proxy, path: str, body: bytes) -> None:
@@ -67,6 +68,7 @@ async def test_what_is_no_object(demo: Proxy, path: str, body: bytes) -> None:
     assert answer.status == 400 and in_envelope(path, answer.json)
 
 
+@pytest.mark.pitfall("C197")
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("field", [{}, {"model": 1}, {"model": ""}, {"model": None}, {"model": "x", "stream": "yes"}])
 async def test_what_cannot_be_routed_names_its_field(demo: Proxy, path: str, field: dict[str, object]) -> None:

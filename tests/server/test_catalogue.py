@@ -27,6 +27,7 @@ def config(*entries: str) -> str:
     return "providers:\n" + "".join(f"  {entry}\n" for entry in entries)
 
 
+@pytest.mark.pitfall("C201")
 async def test_both_shapes(tmp_path: Path, vendor: Any) -> None:
     declared = f"mine: {{protocol: chat, base_url: '{vendor.chat_base}', models: [own, text]}}"
     world = make_world({"MINE_API_KEY": "key-of-mine"}, tmp_path, config=config(declared))

@@ -52,6 +52,7 @@ async def test_urls_inside_a_request_are_not_fetched(house: House, protocol: str
 
 @BOTH
 @pytest.mark.incident(16)
+@pytest.mark.pitfall("P-131")
 async def test_no_cache_in_between_may_keep_an_answer(house: House, protocol: str) -> None:
     async with canned(Canned([WHOLE[protocol]], headers={**JSON, "cache-control": "public, max-age=60"})) as vendor:
         await house.furnish(base=vendor.url)

@@ -39,6 +39,7 @@ def mine(tmp_path: Path, vendor: Any, **environ: str) -> World:
         ("/elsewhere", ANTHROPIC, "messages"),
     ],
 )
+@pytest.mark.pitfall("P-147")
 async def test_whose_envelope(tmp_path: Path, path: str, headers: dict[str, str], protocol: str) -> None:
     core = Core(make_world({}, tmp_path))
     assert core.protocol_of(path, headers).name == protocol

@@ -190,8 +190,8 @@ CASES: dict[str, Case] = {
 
 
 def test_every_reason_has_a_case() -> None:
-    """But one: what a request has tried, only itself knows."""
-    assert {*CASES, "tried"} == {*get_args(ReasonCode)}
+    """But two: what a request has tried, and where its reasoning belongs, only itself knows."""
+    assert {*CASES, "tried", "bound_state"} == {*get_args(ReasonCode)}
 
 
 @IN_HOUSE

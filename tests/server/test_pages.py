@@ -37,6 +37,7 @@ async def test_the_pages_of_health(demo: Proxy, page: str) -> None:
 
 @pytest.mark.parametrize("path", ["/nothing", "/v1", "/v1/chat/completions/", "/v1/responses", "/v1/x%0ay", "//", "/%"])
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "OPTIONS"])
+@pytest.mark.pitfall("P-126", "P-147")
 async def test_unknown_paths(demo: Proxy, method: str, path: str) -> None:
     """In OpenAI's envelope, or that of the protocol that the headers speak of (design.md 6, Endpoints)."""
     answer = await ask(demo.url, method, path)
@@ -61,6 +62,7 @@ async def test_a_slash_too_many_leads_nowhere(demo: Proxy, path: str) -> None:
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "OPTIONS", "TRACE"])
+@pytest.mark.pitfall("P-126")
 async def test_other_methods(demo: Proxy, method: str, path: str, allowed: set[str]) -> None:
     answer = await ask(demo.url, method, path)
     if method in allowed:

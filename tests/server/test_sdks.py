@@ -132,6 +132,7 @@ async def test_openai_tools_make_a_round_trip(chat: openai.AsyncOpenAI, model: s
 
 @pytest.mark.parametrize("model", CALLING)
 @pytest.mark.parametrize("hint", ["header", "user"])
+@pytest.mark.pitfall("P-94", "P-156")
 async def test_anthropic_tools_and_thoughts_make_a_round_trip(
     messages: anthropic.AsyncAnthropic, model: str, hint: str
 ) -> None:
@@ -158,6 +159,9 @@ async def test_anthropic_tools_and_thoughts_make_a_round_trip(
         history += [{"role": "assistant", "content": second.content}, *PROMPT]
     if "thinking" in asked:
         history[1]["content"][0].signature = history[1]["content"][0].signature[::-1]
+        mended = await messages.messages.with_raw_response.create(**asked, messages=history)
+        assert mended.headers["x-rotator-repair"] == "stripped-reasoning", "the vendor checks every signature"
+        asked["extra_headers"] = {**asked.get("extra_headers", {}), "x-rotator-require": "raw"}
         with pytest.raises(anthropic.BadRequestError, match="signature"):
             await messages.messages.create(**asked, messages=history)
 

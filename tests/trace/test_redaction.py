@@ -95,6 +95,7 @@ def test_held_secrets_go_whatever_stands_around(encoding: str, before: str, afte
 # Names.
 
 
+@pytest.mark.pitfall("C51")
 @pytest.mark.parametrize("name", credentials.MEMBERS)
 def test_named_members_at_any_place(name: str) -> None:
     planted: dict[str, Any] = {name: VALUE}

@@ -6,9 +6,10 @@ client's side of every case is also sent to its own protocol (``test_diagonals.p
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 from rotator.neutral.parts import Part, Text
 from rotator.neutral.response import Finish
@@ -106,14 +107,6 @@ class Law:
 
 
 @dataclass(frozen=True, slots=True)
-class Later:
-    """What an issue to come maps. ``now``: what happens until then, which is tested all the same."""
-
-    reason: str
-    now: Case | Told | Streamed | Refused | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class NotHere:
     """Neither the client nor the upstream of the cell has the concept, or only protocols that are not here."""
 
@@ -127,10 +120,18 @@ class Elsewhere:
     test: str
 
 
-Cell = Case | Refused | Told | Ended | Failing | Streamed | Law | Later | NotHere | Elsewhere
+Cell = Case | Refused | Told | Ended | Failing | Streamed | Law | NotHere | Elsewhere
 Pair = Literal["c_a", "a_c"]
 #: Client and upstream of a pair.
 SIDES: dict[Pair, tuple[str, str]] = {"c_a": ("chat", "messages"), "a_c": ("messages", "chat")}
+
+
+class Pitfall(NamedTuple):
+    """A pitfall that the cells of a row would catch: of one pair only or of both, and the loss that is its answer."""
+
+    id: str
+    pair: Pair | None = None
+    loss: str | None = None
 
 
 class Row(NamedTuple):
@@ -141,15 +142,29 @@ class Row(NamedTuple):
     c_a: tuple[Cell, ...]
     a_c: tuple[Cell, ...]
     table: str
+    pitfalls: tuple[Pitfall, ...] = ()
 
 
 #: The head of the first column, where a section's only table has another one than "Concept".
 HEADS = {"2.7": "Capability", "2.8": "Client"}
 
 
-def row(section: str, name: str, c_a: Cell | list[Cell], a_c: Cell | list[Cell], table: str = "") -> Row:
-    """A row; a single cell need not be a list."""
-    return Row(section, name, _cells(c_a), _cells(a_c), table or HEADS.get(section, "Concept"))
+def row(
+    section: str, name: str, c_a: Cell | list[Cell], a_c: Cell | list[Cell], table: str = "", *, pitfalls: str = ""
+) -> Row:
+    """A row; a single cell need not be a list.
+
+    ``pitfalls`` names the rows of ``tests/pitfalls.py`` that its cells would catch: ``"P-01 C21@a_c C99=stop.blank"``,
+    behind ``@`` the pair if only one does, behind ``=`` the declared loss that is the answer, which a cell tells.
+    """
+    known = tuple(map(_pitfall, pitfalls.split()))
+    return Row(section, name, _cells(c_a), _cells(a_c), table or HEADS.get(section, "Concept"), known)
+
+
+def _pitfall(token: str) -> Pitfall:
+    told = re.fullmatch(r"([PC][0-9-]+)(?:@(c_a|a_c))?(?:=([a-z_.]+))?", token)
+    assert told, f"{token} names no pitfall"
+    return Pitfall(told[1], cast("Pair | None", told[2]), told[3])
 
 
 def nowhere(section: str, name: str, reason: str, table: str = "") -> Row:
@@ -177,12 +192,16 @@ class Found(NamedTuple):
     def upstream(self) -> str:
         return SIDES[self.pair][1]
 
+    @property
+    def pitfalls(self) -> list[Pitfall]:
+        """Those of its row that concern its pair."""
+        return [one for one in self.row.pitfalls if one.pair in (None, self.pair)]
+
 
 def found(rows: Sequence[Row], *kinds: type) -> Iterator[Found]:
-    """All cells of these kinds; of a later one what happens now."""
+    """All cells of these kinds."""
     for one in rows:
         for pair in SIDES:
             for number, cell in enumerate(getattr(one, pair)):
-                inner = cell.now if isinstance(cell, Later) else cell
-                if isinstance(inner, kinds):
-                    yield Found(f"{one.section}-{one.name}-{pair}-{number}".replace(" ", "_"), one, pair, inner)
+                if isinstance(cell, kinds):
+                    yield Found(f"{one.section}-{one.name}-{pair}-{number}".replace(" ", "_"), one, pair, cell)

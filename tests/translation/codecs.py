@@ -21,12 +21,14 @@ import pytest
 
 from rotator.contracts import Context
 from rotator.errors import UpstreamFailed
+from rotator.exchange.bound import Home, StateMemory
 from rotator.exchange.translate import Pair, Task, Translation
 from rotator.exchange.translated import Conversion
 from rotator.neutral.codec import Built, Codec, Ids
 from rotator.neutral.error import ErrorKind, NeutralError, error_of
 from rotator.neutral.losses import Ledger
 from rotator.neutral.request import Request
+from rotator.neutral.seal import Seal
 from rotator.wire.jsontext import dumps, loads_exact
 from rotator.wire.sse import FrameCutter, frames
 from tests.upstreams import PROTOCOLS, engine
@@ -40,6 +42,8 @@ ROOT = Path(__file__).resolve().parents[2]
 SCHEMAS = ROOT.parent / "shared" / "suites" / "api-schemas"
 IDS = Ids(SEED, CREATED, ASKED)
 CONTEXT = Context("vendor", "profile", MODEL, "chat", "generate", "fingerprint", None, "local")
+#: Where all answers come from; what requests hold of state is shown to the codecs as it was sent.
+HOME = Home(Seal(lambda: SECRET), StateMemory(), ("vendor", MODEL, KEY), account_bound=True)
 TRUNCATED = error_of(ErrorKind.BAD_GATEWAY, "upstream: the stream ended before the answer did", code="truncated")
 
 
@@ -91,7 +95,7 @@ def begin(client: str, upstream: str, body: Json, dialect: Json | None = None) -
     ledger = Ledger()
     request = parsed(client, body, ledger)
     pair = Pair(codec(client), codec(upstream, dialect), client, upstream, (), None)
-    translation = Translation(pair, Task(request, IDS, ledger, len(dumps(body)), None), CONTEXT)
+    translation = Translation(pair, Task(request, IDS, ledger, len(dumps(body)), None), CONTEXT, HOME)
     trip = Trip(client, upstream, translation, ledger)
     trip.built = translation.request()
     return trip

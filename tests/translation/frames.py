@@ -12,7 +12,7 @@ from typing import Any
 from rotator.wire.jsontext import dumps, loads
 from rotator.wire.sse import frames
 
-from .matching import Having, OneOf
+from .matching import Having, Like, OneOf
 from .words import ANSWER, Body, c_call
 
 DONE = b"data: [DONE]\n\n"
@@ -82,6 +82,13 @@ def thoughts(index: int, *pieces: str, signature: str = "") -> list[Body]:
     deltas = [{"type": "thinking_delta", "thinking": piece} for piece in pieces]
     signed = {"type": "signature_delta", "signature": signature}
     return block(index, {"type": "thinking", "thinking": "", "signature": ""}, *deltas, signed)
+
+
+def kept_thoughts(index: int, *pieces: str) -> list[Body]:
+    """A thinking block as a client gets it that another protocol's vendor wrote: what proves it is sealed."""
+    *before, signed, stop = thoughts(index, *pieces)
+    signed = {**signed, "delta": {**signed["delta"], "signature": Like(r"^rot1\.")}}
+    return [*before, signed, stop]
 
 
 def using(index: int, *pieces: Any, id: Any = "call_1", name: str = "lookup") -> list[Body]:

@@ -79,9 +79,10 @@ def a_calls_head_comes_once(events: Events) -> Iterator[str]:
     """4.3, line 5"""
     seen: set[int] = set()
     for call in _calls(events):
-        head = [bool(call.get("id")), bool(call.get("type")), bool(call.get("function", {}).get("name"))]
-        if head != [call["index"] not in seen] * 3:
-            yield f"{call} has {head}"
+        function = call.get("function", {})
+        told = [part[name] for part, name in ((call, "id"), (call, "type"), (function, "name")) if name in part]
+        if len(told) != 3 * (call["index"] not in seen) or not all(told):
+            yield f"{call} has {told}"
         seen.add(call["index"])
 
 

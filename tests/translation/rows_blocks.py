@@ -15,12 +15,16 @@ from .words import (
     a_use,
     c_answer,
     c_call,
+    c_hidden,
+    c_thought,
     c_tool,
 )
 
 THOUGHT: dict[str, Any] = {"type": "thinking", "thinking": "A greeting.", "signature": "c2ln"}
 #: The same in the answer of an upstream that signs nothing.
 UNSIGNED = {**THOUGHT, "signature": ""}
+#: As a client gets it that another protocol's vendor wrote.
+SEALED = {**THOUGHT, "signature": Like(r"^rot1\.")}
 REDACTED = {"type": "redacted_thinking", "data": "aGlk"}
 SEARCHED: list[dict[str, Any]] = [
     {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {"query": "x"}},
@@ -113,22 +117,28 @@ BLOCKS: tuple[Row, ...] = (
         "3.2",
         "reasoning text",
         [
-            Told(
-                a_answer(THOUGHT, "Hello."), c_answer("Hello.", reasoning_content="A greeting."), ("reasoning.state",)
+            *(
+                Told(
+                    a_answer(thought, "Hello."),
+                    c_answer("Hello.", reasoning_content="A greeting.", reasoning_details=[c_thought("A greeting.")]),
+                )
+                for thought in (THOUGHT, UNSIGNED)
             ),
-            Told(a_answer(UNSIGNED, "Hello."), c_answer("Hello.", reasoning_content="A greeting.")),
             Told(
                 a_answer(THOUGHT, "One, ", {**THOUGHT, "thinking": "Go on."}, "two."),
-                c_answer("One, two.", reasoning_content=Like(r"^A greeting\.\s*Go on\.$")),
-                ("reasoning.state",),
+                c_answer(
+                    "One, two.",
+                    reasoning_content=Like(r"^A greeting\.\s*Go on\.$"),
+                    reasoning_details=[c_thought("A greeting."), c_thought("Go on.", 1)],
+                ),
             ),
         ],
         [
-            Told(c_answer("Hello.", reasoning_content="A greeting."), a_answer(UNSIGNED, "Hello.")),
+            Told(c_answer("Hello.", reasoning_content="A greeting."), a_answer(SEALED, "Hello.")),
             *(
                 Told(
                     c_answer("Hello.", **named),
-                    a_answer(UNSIGNED, "Hello."),
+                    a_answer(SEALED, "Hello."),
                     own=c_answer("Hello.", reasoning_content="A greeting."),
                 )
                 for named in (
@@ -136,19 +146,19 @@ BLOCKS: tuple[Row, ...] = (
                     {"reasoning_details": [{"type": "reasoning.text", "text": "A greeting."}]},
                 )
             ),
-            Told(c_answer("", reasoning_content="A greeting.", finish="length"), a_answer(UNSIGNED, stop="max_tokens")),
+            Told(c_answer("", reasoning_content="A greeting.", finish="length"), a_answer(SEALED, stop="max_tokens")),
         ],
-        "Neutral block",
+        "Neutral block", pitfalls="C120 C122@c_a C267@a_c",
     ),
     row(
         "3.2",
         "redacted reasoning",
         [
-            Told(a_answer(REDACTED, "Hello."), c_answer("Hello."), ("reasoning.state",)),
-            Failing(a_answer(REDACTED)),
+            Told(a_answer(REDACTED, "Hello."), c_answer("Hello.", reasoning_details=[c_hidden()])),
+            Told(a_answer(REDACTED), c_answer(OneOf("", None), reasoning_details=[c_hidden()])),
         ],
         NotHere("Chat has no redacted reasoning"),
-        "Neutral block",
+        "Neutral block", pitfalls="C124 C129@c_a",
     ),
     row(
         "3.2",
@@ -221,7 +231,7 @@ BLOCKS: tuple[Row, ...] = (
                 own=c_answer(tool_calls=[c_call(Named("a"))], finish="tool_calls"),
             ),
         ],
-        "Neutral block",
+        "Neutral block", pitfalls="P-70 P-150 C49 C64 C66 C67@a_c=arguments.invalid C266",
     ),
     row(
         "3.2",
@@ -236,7 +246,7 @@ BLOCKS: tuple[Row, ...] = (
             whole_only="clients cannot read custom calls in chunks (4.3): they are told as functions",
         ),
         NotHere("a Messages client declares no free-form tools"),
-        "Neutral block",
+        "Neutral block", pitfalls="C44 C73",
     ),
     row(
         "3.2",
@@ -256,7 +266,7 @@ BLOCKS: tuple[Row, ...] = (
                 ),
             ),
         ),
-        "Neutral block",
+        "Neutral block", pitfalls="P-116 C158",
     ),
     row(
         "3.2",
@@ -272,7 +282,7 @@ BLOCKS: tuple[Row, ...] = (
                 whole_only="a transcript comes beside the sound",
             ),
         ],
-        "Neutral block",
+        "Neutral block", pitfalls="C150=answer.media",
     ),
     row(
         "3.2",
@@ -288,7 +298,7 @@ BLOCKS: tuple[Row, ...] = (
             Failing(a_answer(*SEARCHED)),
         ],
         NotHere("Chat tells annotations only"),
-        "Neutral block",
+        "Neutral block", pitfalls="P-78 P-116=answer.hosted C74=answer.hosted",
     ),
     row(
         "3.2",
@@ -301,6 +311,7 @@ BLOCKS: tuple[Row, ...] = (
         ),
         NotHere("Chat has no compaction"),
         "Neutral block",
+        pitfalls="P-146",
     ),
 )
 

@@ -21,14 +21,14 @@ NO_DETAILS = {"type": "refusal", "category": None, "explanation": None}
 CALL = ToolCall("call_1", "lookup", '{"q":"x"}')
 
 
-def from_chat(name: str, *cells: Any) -> Row:
+def from_chat(name: str, *cells: Any, pitfalls: str = "") -> Row:
     """What a Chat upstream says."""
-    return row("3.3", name, NOT_CHAT, list(cells), READ)
+    return row("3.3", name, NOT_CHAT, list(cells), READ, pitfalls=pitfalls)
 
 
-def from_messages(name: str, *cells: Any) -> Row:
+def from_messages(name: str, *cells: Any, pitfalls: str = "") -> Row:
     """What a Messages upstream says."""
-    return row("3.3", name, list(cells), NOT_CHAT, READ)
+    return row("3.3", name, list(cells), NOT_CHAT, READ, pitfalls=pitfalls)
 
 
 def c_filtered(**more: Any) -> dict[str, Any]:
@@ -45,7 +45,9 @@ FINISH_READ: tuple[Row, ...] = (
             NO_DETAILS, {**NO_DETAILS, "explanation": "No."}
         ))),
     ),
-    from_chat("Chat length", Told(c_answer("Hello.", finish="length"), a_answer("Hello.", stop="max_tokens"))),
+    from_chat(
+        "Chat length", Told(c_answer("Hello.", finish="length"), a_answer("Hello.", stop="max_tokens")), pitfalls="C2",
+    ),
     from_chat(
         "Chat tool_calls, function_call",
         Told(
@@ -59,12 +61,12 @@ FINISH_READ: tuple[Row, ...] = (
         ),
         Told(  # a limit behind a call stays: its arguments may be cut off (conversion-pitfalls.md P7)
             c_answer(tool_calls=[c_call()], finish="length"), a_answer(a_use(), stop="max_tokens"), asked=A_ASKED
-        ),
+        ), pitfalls="C3 C6 C7",
     ),
     from_chat(
         "Chat content_filter",
         Told(c_answer("Hello.", finish="content_filter"), a_answer("Hello.", stop="refusal", stop_details=NO_DETAILS)),
-        Told(c_answer("", finish="content_filter"), a_answer(stop="refusal", stop_details=NO_DETAILS)),
+        Told(c_answer("", finish="content_filter"), a_answer(stop="refusal", stop_details=NO_DETAILS)), pitfalls="C4",
     ),
     from_chat(
         "Chat null at end of stream with [DONE]",
@@ -74,7 +76,7 @@ FINISH_READ: tuple[Row, ...] = (
             a_answer(a_use(), stop="tool_use"),
             asked=A_ASKED,
             own=c_answer(tool_calls=[c_call()], finish="tool_calls"),
-        ),
+        ), pitfalls="P-28 C16",
     ),
     from_chat(
         'Chat vendor values (`eos`, `sensitive`, `network_error`, `insufficient_system_resource`, "error")',
@@ -110,19 +112,24 @@ FINISH_READ: tuple[Row, ...] = (
     ),
     from_messages("Anth end_turn", Told(a_answer("Hello."), c_answer("Hello."))),
     from_messages(
-        "Anth stop_sequence", Told(a_answer("Hello.", stop="stop_sequence", stop_sequence="END"), c_answer("Hello."))
+        "Anth stop_sequence", Told(a_answer("Hello.", stop="stop_sequence", stop_sequence="END"), c_answer("Hello.")),
+        pitfalls="C1",
     ),
-    from_messages("Anth max_tokens", Told(a_answer("Hello.", stop="max_tokens"), c_answer("Hello.", finish="length"))),
+    from_messages(
+        "Anth max_tokens", Told(a_answer("Hello.", stop="max_tokens"), c_answer("Hello.", finish="length")),
+        pitfalls="C2",
+    ),
     from_messages(
         "Anth model_context_window_exceeded",
         Told(a_answer("Hello.", stop="model_context_window_exceeded"), c_answer("Hello.", finish="length"), NATIVE),
+        pitfalls="C12=finish.native",
     ),
     from_messages(
         "Anth tool_use",
         Told(
             a_answer(a_use(), stop="tool_use"), c_answer(tool_calls=[c_call()], finish="tool_calls"), asked=C_ASKED
         ),
-        Told(a_answer("Hello.", stop="tool_use"), c_answer("Hello."), own=a_answer("Hello.")),
+        Told(a_answer("Hello.", stop="tool_use"), c_answer("Hello."), own=a_answer("Hello.")), pitfalls="C3",
     ),
     from_messages("Anth pause_turn", Told(a_answer("Hello.", stop="pause_turn"), c_answer("Hello."), NATIVE)),
     from_messages(
@@ -131,22 +138,33 @@ FINISH_READ: tuple[Row, ...] = (
         Told(
             a_answer(stop="refusal", stop_details=DETAILS), c_answer(refusal="I must not.", finish="content_filter")
         ),
-        Told(a_answer(stop="refusal"), c_answer(OneOf("", None), finish="content_filter")),
+        Told(a_answer(stop="refusal"), c_answer(OneOf("", None), finish="content_filter")), pitfalls="C4 C18",
     ),
-    from_messages("Anth compaction (beta)", Told(a_answer("Hello.", stop="compaction"), c_answer("Hello."), NATIVE)),
+    from_messages(
+        "Anth compaction (beta)", Told(a_answer("Hello.", stop="compaction"), c_answer("Hello."), NATIVE),
+        pitfalls="C13",
+    ),
     from_messages(
         "Anth `sensitive` (compat vendors)",
-        Told(a_answer("Hello.", stop="sensitive"), c_answer("Hello.", finish="content_filter")),
+        Told(a_answer("Hello.", stop="sensitive"), c_answer("Hello.", finish="content_filter")), pitfalls="C4",
     ),
 )
 
 
-def ends(name: str, reason: Any, finish: str | None, stop: str | None, losses: tuple[str, str] = ("", "")) -> Row:
+def ends(
+    name: str,
+    reason: Any,
+    finish: str | None,
+    stop: str | None,
+    losses: tuple[str, str] = ("", ""),
+    *,
+    pitfalls: str = "",
+) -> Row:
     """A neutral reason in the words of Chat and of Messages; ``losses`` likewise."""
     said = Finish(reason, "OWN", category=None, explanation=None)
     c_a = Ended(said, None if finish is None else c_answer("Hello.", finish=finish), losses=_codes(losses[0]))
     a_c = Ended(said, None if stop is None else a_answer("Hello.", stop=stop), losses=_codes(losses[1]))
-    return row("3.3", name, c_a, a_c, WRITTEN)
+    return row("3.3", name, c_a, a_c, WRITTEN, pitfalls=pitfalls)
 
 
 def _codes(code: str) -> tuple[str, ...]:
@@ -162,10 +180,13 @@ FINISH_WRITTEN: tuple[Row, ...] = (
         Ended(
             Finish("stop_sequence", stop_sequence="END"), a_answer("Hello.", stop="stop_sequence", stop_sequence="END")
         ),
-        WRITTEN,
+        WRITTEN, pitfalls="C9",
     ),
     ends("length", "length", "length", "max_tokens"),
-    ends("context_window", "context_window", "length", "model_context_window_exceeded", ("finish.native", "")),
+    ends(
+        "context_window", "context_window", "length", "model_context_window_exceeded", ("finish.native", ""),
+        pitfalls="C12@a_c",
+    ),
     ends("continuation", "continuation", "length", "max_tokens", ("finish.native", "finish.native")),
     row(
         "3.3",
@@ -216,9 +237,9 @@ FINISH_WRITTEN: tuple[Row, ...] = (
     ),
     ends("pause", "pause", "stop", "pause_turn", ("finish.native", "")),
     ends("compaction", "compaction", "stop", "compaction", ("finish.native", "")),
-    ends("malformed / error", "malformed", None, None),
-    ends("cancelled", "cancelled", None, None),
-    ends("other", "other", "stop", "end_turn", ("finish.native", "finish.native")),
+    ends("malformed / error", "malformed", None, None, pitfalls="C8@c_a"),
+    ends("cancelled", "cancelled", None, None, pitfalls="C14"),
+    ends("other", "other", "stop", "end_turn", ("finish.native", "finish.native"), pitfalls="C5=finish.native"),
 )
 
 
@@ -277,7 +298,7 @@ USAGE: tuple[Row, ...] = (
             ),
             Told(c_usage(5, 0), a_usage(5, 0)),
         ],
-        "Upstream",
+        "Upstream", pitfalls="P-40 P-42 P-44 P-145 P-162 C170",
     ),
     nowhere("3.4", "Resp", "another protocol's", "Upstream"),
     row(
@@ -290,7 +311,7 @@ USAGE: tuple[Row, ...] = (
             Told(a_usage(10, 5, iterations=STEPS), c_usage(110, 25), ("?field.foreign",)),
         ],
         NOT_CHAT,
-        "Upstream",
+        "Upstream", pitfalls="P-40 P-42 P-44 P-48 P-145 C172",
     ),
     nowhere("3.4", "Gem", "another protocol's", "Upstream"),
     nowhere("3.4", "Ollama", "another protocol's", "Upstream"),
@@ -299,7 +320,7 @@ USAGE: tuple[Row, ...] = (
         "Chat",
         Told(a_usage(1, 2, 3, 4, 1), c_usage(8, 2, 3, 4, 1)),
         NotHere("the client of this cell speaks Messages"),
-        "Client",
+        "Client", pitfalls="C170",
     ),
     nowhere("3.4", "Resp", "another protocol's", "Client"),
     row(
@@ -307,7 +328,7 @@ USAGE: tuple[Row, ...] = (
         "Anth",
         NotHere("the client of this cell speaks Chat"),
         Told(c_usage(8, 2, 3, 4, 1), a_usage(1, 2, 3, 4, 1)),
-        "Client",
+        "Client", pitfalls="C172",
     ),
     nowhere("3.4", "Gem", "another protocol's", "Client"),
     nowhere("3.4", "Ollama", "another protocol's", "Client"),
@@ -376,14 +397,14 @@ FURTHER: tuple[Row, ...] = (
                 own=c_answer("So."),
             ),
         ],
-        "Neutral citation",
+        "Neutral citation", pitfalls="C153 C154 C157@a_c=answer.citation",
     ),
     row(
         "3.5",
         "file",
         Told(a_answer(text("So.", citations=[IN_FILE])), c_answer("So."), ("answer.citation",)),
         NotHere("Chat cites pages only"),
-        "Neutral citation",
+        "Neutral citation", pitfalls="C153=answer.citation",
     ),
     nowhere("3.5", "recitation", "Gemini only", "Neutral citation"),
     row(
@@ -417,7 +438,7 @@ FURTHER: tuple[Row, ...] = (
             {},
             ("answer.candidates",),
         ),
-        "text",
+        "text", pitfalls="P-115=answer.candidates C229=answer.candidates",
     ),
 )
 

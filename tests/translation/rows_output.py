@@ -1,9 +1,10 @@
-"""Requests: reasoning, output, sampling, caching, state and metadata (protocols.md 2.4, 2.5 and 2.6)."""
+"""Requests: output, sampling, caching, state and metadata (protocols.md 2.5 and 2.6)."""
 
 from __future__ import annotations
 
-from .cells import Case, Elsewhere, Later, NotHere, Refused, Row, nowhere, row
+from .cells import Case, Elsewhere, NotHere, Refused, Row, nowhere, row
 from .matching import ABSENT, Having, Like, OneOf
+from .rows_reasoning import MODEL_LIMIT, MODEL_STOP, MODEL_TEMPERATURE_A_C, MODEL_TEMPERATURE_C_A
 from .words import (
     A_TOOLS,
     C_TOOLS,
@@ -11,8 +12,6 @@ from .words import (
     GO,
     HI,
     STRICT,
-    a_redacted,
-    a_thinking,
     assistant,
     says,
     schema_format,
@@ -23,7 +22,6 @@ from .words import (
 
 MARK = {"cache_control": {"type": "ephemeral"}}
 C_MARK = {"prompt_cache_breakpoint": {"mode": "explicit"}}
-WISH = ("reasoning.wish",)
 BOUNDED = {"type": "object", "properties": {"q": {"type": "string", "minLength": 3}}, "required": ["q"]}
 #: As Anthropic's dialect has it (6.4.2): closed, and what it does not know in the description.
 MOVED = Having(
@@ -38,116 +36,6 @@ MOVED = Having(
 #: A Chat upstream is always asked for the usage of a stream (2.6, Stream usage).
 METERED = {"stream": True, "stream_options": {"include_usage": True}}
 
-REASONING: tuple[Row, ...] = (
-    row(
-        "2.4",
-        "Effort",
-        Later("effort", Case({"reasoning_effort": "high"}, {}, WISH)),
-        Later("effort", Case({"output_config": {"effort": "high"}}, {}, WISH)),
-    ),
-    row(
-        "2.4",
-        "Budget",
-        Later("effort", Case({"thinking": {"type": "enabled", "budget_tokens": 2048}}, {}, ("field.foreign",))),
-        Later("effort", Case({"max_tokens": 4096, "thinking": {"type": "enabled", "budget_tokens": 2048}},
-                             {"max_tokens": 4096}, WISH)),
-    ),
-    row(
-        "2.4",
-        "Adaptive",
-        NotHere("Chat has no adaptive thinking"),
-        Later("effort", Case({"thinking": {"type": "adaptive"}}, {}, WISH)),
-    ),
-    row(
-        "2.4",
-        "Off",
-        Later("effort", Case({"reasoning_effort": "none"}, {}, WISH)),
-        [
-            Later("effort", Case({"thinking": {"type": "disabled"}}, {}, WISH)),
-            Later("effort", Case({"thinking": {"type": "between_tools"}}, {}, WISH)),
-        ],
-    ),
-    row(
-        "2.4",
-        "Show reasoning",
-        NotHere("a Chat client cannot say it"),
-        Later("effort", Case({"thinking": {"type": "adaptive", "display": "omitted"}}, {}, WISH)),
-    ),
-    row(
-        "2.4",
-        "Reasoning context",
-        NotHere("Responses only"),
-        Later(
-            "effort",
-            Case({"context_management": {"edits": [{"type": "clear_thinking_20251015"}]}}, {}, ("field.foreign",)),
-        ),
-    ),
-    row(
-        "2.4",
-        "Reasoning text in history",
-        [
-            Later(
-                "replay of reasoning",
-                Case(
-                    says(HI, assistant("Hello.", reasoning_content="Hm."), GO, assistant("So.", reasoning="Hm."), GO),
-                    says(HI, assistant("Hello."), GO, assistant("So."), GO),
-                    ("reasoning.history",),
-                ),
-            ),
-            Later(
-                "replay of reasoning",
-                Case(
-                    says(HI, assistant(reasoning_content="Hm."), GO),
-                    says(user(text("Hi"), text("Go on"))),
-                    ("reasoning.history",),
-                    own=says(HI, assistant("", reasoning_content="Hm."), GO),
-                ),
-            ),
-        ],
-        [
-            Later(
-                "replay of reasoning",
-                Case(
-                    says(HI, assistant(a_thinking("Hm."), text("Hello.")), GO),
-                    says(HI, assistant("Hello."), GO),
-                    ("reasoning.history",),
-                ),
-            ),
-            Later(
-                "replay of reasoning",
-                Case(says(HI, assistant(a_thinking("Hm.")), GO), says(HI, GO), ("reasoning.history",)),
-            ),
-        ],
-    ),
-    row(
-        "2.4",
-        "Signature",
-        NotHere("Chat signs nothing but in extensions of a vendor"),
-        Later(
-            "replay of reasoning",
-            Case(
-                says(HI, assistant(a_thinking(""), text("Hello.")), GO),
-                says(HI, assistant("Hello."), GO),
-                ("reasoning.history",),
-            ),
-        ),
-    ),
-    row(
-        "2.4",
-        "Redacted",
-        NotHere("Chat has no redacted reasoning"),
-        Later(
-            "replay of reasoning",
-            Case(
-                says(HI, assistant(a_redacted(), text("Hello.")), GO),
-                says(HI, assistant("Hello."), GO),
-                ("reasoning.history",),
-            ),
-        ),
-    ),
-    nowhere("2.4", "Include encrypted", "Responses only"),
-)
-
 OUTPUT: tuple[Row, ...] = (
     row(
         "2.5",
@@ -158,6 +46,7 @@ OUTPUT: tuple[Row, ...] = (
             Case({}, {"max_tokens": 32_000}),
             Case({"max_tokens": None}, {"max_tokens": 32_000}, own={}),
             Case({}, {"max_tokens": 4096}, dialect={"max_tokens": 4096}),
+            MODEL_LIMIT,
         ],
         [
             Case({"max_tokens": 100}, {"max_tokens": 100}),
@@ -167,20 +56,7 @@ OUTPUT: tuple[Row, ...] = (
                 dialect={"max_tokens": "max_completion_tokens"},
             ),
             Refused({"max_tokens": 0}, "max_tokens"),
-        ],
-    ),
-    row(
-        "2.5",
-        "Budget interplay",
-        Later("effort"),
-        Later(
-            "effort",
-            Case(
-                {"max_tokens": 2048, "thinking": {"type": "enabled", "budget_tokens": 1024}},
-                {"max_tokens": 2048},
-                WISH,
-            ),
-        ),
+        ], pitfalls="P-118@c_a C115@a_c C189@c_a",
     ),
     row(
         "2.5",
@@ -190,21 +66,23 @@ OUTPUT: tuple[Row, ...] = (
             Case({"temperature": 0}, {"temperature": 0}),
             Case({"temperature": 1}, {"temperature": 1}),
             Case({"temperature": 1.5}, {"temperature": OneOf(1, 1.0)}, ("sampling.temperature",)),
+            *MODEL_TEMPERATURE_C_A,
             Refused({"temperature": "hot"}, "temperature"),
         ],
         [
             Case({"temperature": 0.5}, {"temperature": 0.5}),
             Case({"temperature": 0}, {"temperature": 0}),
-        ],
+            *MODEL_TEMPERATURE_A_C,
+        ], pitfalls="P-111 C188@c_a=sampling.temperature",
     ),
     row(
         "2.5",
         "top_p",
         [Case({"top_p": 0.9}, {"top_p": 0.9}), Case({"top_p": 0}, {"top_p": 0})],
-        [Case({"top_p": 0.9}, {"top_p": 0.9}), Case({"top_p": 0}, {"top_p": 0})],
+        [Case({"top_p": 0.9}, {"top_p": 0.9}), Case({"top_p": 0}, {"top_p": 0})], pitfalls="P-111",
     ),
-    row("2.5", "top_k", NotHere("Chat has no top_k"), Case({"top_k": 40}, {}, ("sampling.top_k",))),
-    row("2.5", "seed", Case({"seed": 0}, {}, ("sampling.seed",)), NotHere("Messages has no seed")),
+    row("2.5", "top_k", NotHere("Chat has no top_k"), Case({"top_k": 40}, {}, ("sampling.top_k",)), pitfalls="C187"),
+    row("2.5", "seed", Case({"seed": 0}, {}, ("sampling.seed",)), NotHere("Messages has no seed"), pitfalls="C187"),
     row(
         "2.5",
         "frequency/presence penalty",
@@ -212,13 +90,13 @@ OUTPUT: tuple[Row, ...] = (
             Case({"frequency_penalty": 0.5}, {}, ("sampling.frequency_penalty",)),
             Case({"presence_penalty": -0.5}, {}, ("sampling.presence_penalty",)),
         ],
-        NotHere("Messages has no penalties"),
+        NotHere("Messages has no penalties"), pitfalls="C187",
     ),
     row(
         "2.5",
         "logit_bias",
         Case({"logit_bias": {"50256": -100}}, {}, ("sampling.logit_bias",)),
-        NotHere("Messages has no bias"),
+        NotHere("Messages has no bias"), pitfalls="C187=sampling.logit_bias",
     ),
     row(
         "2.5",
@@ -235,13 +113,14 @@ OUTPUT: tuple[Row, ...] = (
             Case({"stop_sequences": list("abcd")}, {"stop": list("abcd")}),
             Case({"stop_sequences": list("abcde")}, {"stop": list("abcd")}, ("stop.excess",)),
             Case({"stop_sequences": []}, {}),
-        ],
+            MODEL_STOP,
+        ], pitfalls="P-109 C184",
     ),
     row(
         "2.5",
         "n",
         [Case({"n": 1}, {}), Refused({"n": 2}, "n")],
-        NotHere("Messages gives one answer"),
+        NotHere("Messages gives one answer"), pitfalls="P-115@c_a C185",
     ),
     row(
         "2.5",
@@ -251,7 +130,7 @@ OUTPUT: tuple[Row, ...] = (
             Case({"logprobs": True, "top_logprobs": 3}, {}, ("output.logprobs", "?output.top_logprobs")),
             Case({"logprobs": False}, {}),
         ],
-        NotHere("Messages has no logprobs"),
+        NotHere("Messages has no logprobs"), pitfalls="C186=output.logprobs",
     ),
     row(
         "2.5",
@@ -264,7 +143,7 @@ OUTPUT: tuple[Row, ...] = (
             ),
             ("format.json_object",),
         ),
-        NotHere("Messages has no JSON without a schema"),
+        NotHere("Messages has no JSON without a schema"), pitfalls="P-105 C93=format.json_object",
     ),
     row(
         "2.5",
@@ -280,6 +159,7 @@ OUTPUT: tuple[Row, ...] = (
                 ("?format.schema", "?format.strict"),
             ),
             Case({"response_format": {"type": "text"}}, {}, own={}),
+            Refused({"response_format": {"type": "grammar", "grammar": "x"}}, "response_format"),
         ],
         [
             Case(
@@ -291,7 +171,8 @@ OUTPUT: tuple[Row, ...] = (
                 {"response_format": schema_format(CLOSED, "response")},
                 ("format.strict",),
             ),
-        ],
+            Refused({"output_config": {"format": {"type": "regex", "regex": "x"}}}, "output_config.format"),
+        ], pitfalls="P-105 P-106@a_c C91 C92@c_a C94@a_c C204@c_a",
     ),
     row(
         "2.5",
@@ -309,7 +190,7 @@ OUTPUT: tuple[Row, ...] = (
         "2.5",
         "Verbosity",
         Case({"verbosity": "low"}, {}, ("output.verbosity",)),
-        NotHere("Messages has no verbosity"),
+        NotHere("Messages has no verbosity"), pitfalls="C99=output.verbosity",
     ),
     row(
         "2.5",
@@ -318,7 +199,7 @@ OUTPUT: tuple[Row, ...] = (
             Case({"modalities": ["text"]}, {}),
             Refused({"modalities": ["text", "audio"], "audio": {"voice": "alloy", "format": "wav"}}, "modalities"),
         ],
-        NotHere("Messages answers in text"),
+        NotHere("Messages answers in text"), pitfalls="C147",
     ),
     row(
         "2.5",
@@ -335,23 +216,24 @@ OUTPUT: tuple[Row, ...] = (
     row(
         "2.5",
         "Web search option",
-        Later(
-            "hosted tools",
-            Case({"web_search_options": {"search_context_size": "low"}}, {}, ("tool.hosted|field.foreign",)),
+        Case(
+            {"web_search_options": {"search_context_size": "low"}},
+            {"tools": [{"type": Like("^web_search_2"), "name": "web_search"}]},
+            ("tool.setting",),
         ),
         NotHere("a tool of Messages: 2.7"),
     ),
 )
 
 STATE: tuple[Row, ...] = (
-    row("2.6", "Cache key", Case({"prompt_cache_key": "k"}, {}), NotHere("Messages has no cache key")),
+    row("2.6", "Cache key", Case({"prompt_cache_key": "k"}, {}), NotHere("Messages has no cache key"), pitfalls="C191"),
     row(
         "2.6",
         "Cache options",
         Case({"prompt_cache_options": {"mode": "implicit"}}, {}),
         [
-            Later("cache breakpoints", Case({"cache_control": {"type": "ephemeral"}}, {}, ("cache.breakpoint",))),
-            Case({"diagnostics": {"previous_message_id": "msg_1"}}, {}, ("field.foreign",)),
+            Case({"cache_control": {"type": "ephemeral"}}, {}),
+            Case({"diagnostics": {"previous_message_id": "msg_1"}}, {}),
         ],
     ),
     row(
@@ -363,22 +245,34 @@ STATE: tuple[Row, ...] = (
     row(
         "2.6",
         "Breakpoints",
-        Later(
-            "cache breakpoints",
+        [
             Case(
                 says(system(text("One.", **C_MARK)), user(text("Hi", **C_MARK)), assistant("Hello."), GO),
-                {"system": "One.", **says(HI, assistant("Hello."), GO)},
-                ("cache.breakpoint",),
+                {"system": [text("One.", **MARK)], **says(user(text("Hi", **MARK)), assistant("Hello."), GO)},
             ),
-        ),
-        Later(
-            "cache breakpoints",
+            Case(  # of more than four the last ones count
+                says(
+                    system(text("One.", **MARK)), user(*(text(word, **MARK) for word in "abcd")),
+                    tools=[C_TOOLS[0] | MARK],
+                ),
+                {"system": "One.", "tools": A_TOOLS, **says(user(*(text(word, **MARK) for word in "abcd")))},
+            ),
+            Case(  # with the automatic one three
+                {**MARK, **says(user(*(text(word, **C_MARK) for word in "abcd")))},
+                {**MARK, **says(user(text("a"), *(text(word, **MARK) for word in "bcd")))},
+            ),
+        ],
+        [
             Case(
                 {"system": [text("One.", **MARK)], "tools": [A_TOOLS[0] | MARK], **says(user(text("Hi", **MARK)))},
                 {"tools": C_TOOLS, **says(system("One."), HI)},
-                ("cache.breakpoint",),
             ),
-        ),
+            Case(
+                {"system": [text("One.", **MARK)], "tools": [A_TOOLS[0] | MARK], **says(user(text("Hi", **MARK)))},
+                {"tools": C_TOOLS, **says(system(text("One.", **C_MARK)), user(text("Hi", **C_MARK)))},
+                dialect={"cache": "breakpoint"},
+            ),
+        ], pitfalls="C25@a_c C205",
     ),
     row(
         "2.6",
@@ -390,13 +284,16 @@ STATE: tuple[Row, ...] = (
         "2.6",
         "Previous response",
         NotHere("Responses and a beta of Messages"),
-        Later("state that a vendor keeps (the beta `thread`)"),
+        [
+            Refused({"thread": {"type": "create"}}, "thread"),
+            Refused({"thread": {"type": "continue", "id": "thread_1"}}, "thread"),
+        ],
     ),
     row(
         "2.6",
         "store",
         [Case({"store": False}, {}, ("?*",)), Case({"store": True}, {}, ("?*",))],
-        NotHere("Messages stores nothing"),
+        NotHere("Messages stores nothing"), pitfalls="C193",
     ),
     nowhere("2.6", "background", "Responses only"),
     nowhere("2.6", "truncation", "Responses only; the beta of Messages is the next row"),
@@ -409,17 +306,18 @@ STATE: tuple[Row, ...] = (
                 {"context_management": {"edits": [{"type": "clear_tool_uses_20250919"}]}}, {}, ("field.foreign",)
             ),
             Refused(says(HI, assistant({"type": "compaction", "content": "secret"}), GO), "messages[1].content[0]"),
-        ],
+        ], pitfalls="P-146@a_c C199",
     ),
     nowhere("2.6", "include", "Responses only"),
     row(
         "2.6",
         "max_tool_calls",
         NotHere("Responses and tools of Messages"),
-        Later(
-            "hosted tools",
-            Case({"tools": [{"type": "web_search_20250305", "name": "web_search", "max_uses": 1}]}, {},
-                 ("tool.hosted",)),
+        Case(
+            {"tools": [{"type": "web_search_20250305", "name": "web_search", "max_uses": 1}]},
+            {"web_search_options": {}},
+            ("tool.setting",),
+            dialect={"web_search": "options"},
         ),
     ),
     row(
@@ -430,12 +328,13 @@ STATE: tuple[Row, ...] = (
             Case({"safety_identifier": "u1"}, {"metadata": {"user_id": "u1"}}),
         ],
         Case({"metadata": {"user_id": "u1"}}, OneOf({"user": "u1"}, {"safety_identifier": "u1"})),
+        pitfalls="P-132 C190 C191",
     ),
     row(
         "2.6",
         "Metadata",
         Case({"metadata": {"team": "blue"}}, {}, ("meta.metadata",)),
-        NotHere("Messages has the user's id only"),
+        NotHere("Messages has the user's id only"), pitfalls="C190=meta.metadata",
     ),
     row(
         "2.6",
@@ -452,7 +351,7 @@ STATE: tuple[Row, ...] = (
             Case({"service_tier": "auto"}, {}),
             Case({"service_tier": "standard_only"}, {"service_tier": "default"}),
             Case({"speed": "fast"}, {}, ("meta.tier|field.foreign",)),
-        ],
+        ], pitfalls="C192=meta.tier",
     ),
     row(
         "2.6",
@@ -462,6 +361,7 @@ STATE: tuple[Row, ...] = (
             Case({"stream": True, "stream_options": None}, {"stream": True}, own=METERED),
         ],
         Case({"stream": True}, {"stream": True, "stream_options": {"include_usage": True}}),
+        pitfalls="P-49@a_c C179 C265@c_a",
     ),
     row(
         "2.6",
@@ -471,7 +371,7 @@ STATE: tuple[Row, ...] = (
             {"stream": True},
             own={"stream": True, "stream_options": {"include_usage": True, "include_obfuscation": False}},
         ),
-        NotHere("Messages has no obfuscation"),
+        NotHere("Messages has no obfuscation"), pitfalls="C265",
     ),
     nowhere("2.6", "Safety settings", "Gemini only"),
     nowhere("2.6", "Media resolution, speech, image config", "Gemini only"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .cells import Case, Later, NotHere, Refused, Row, row
+from .cells import Case, NotHere, Refused, Row, row
 from .matching import Like, OneOf
 from .words import (
     CAT,
@@ -43,6 +43,7 @@ PARTS: tuple[Row, ...] = (
         "Image URL",
         Case(says(user(text("See"), c_image(CAT))), says(user(text("See"), a_image(type="url", url=CAT)))),
         Case(says(user(text("See"), a_image(type="url", url=CAT))), says(user(text("See"), c_image(CAT)))),
+        pitfalls="C138",
     ),
     row(
         "2.2",
@@ -64,13 +65,14 @@ PARTS: tuple[Row, ...] = (
             Case(
                 says(user(a_base64(media_type="image/webp"))), says(user(c_image(f"data:image/webp;base64,{PNG}")))
             ),
-        ],
+        ], pitfalls="C138 C139",
     ),
     row(
         "2.2",
         "Image file id",
         NotHere("Chat has no ids of images"),
         Refused(says(user(text("See"), a_image(type="file", file_id="file_1"))), "messages[0].content[1]"),
+        pitfalls="C144",
     ),
     row(
         "2.2",
@@ -83,7 +85,7 @@ PARTS: tuple[Row, ...] = (
             says(user({**a_image(type="url", url=CAT), "transformations": {"oversized_image": "error"}})),
             says(user(c_image(CAT))),
             ("image.detail|field.foreign",),
-        ),
+        ), pitfalls="C149=image.detail",
     ),
     row(
         "2.2",
@@ -124,7 +126,7 @@ PARTS: tuple[Row, ...] = (
                 ("document.context",),
             ),
             Refused(says(user(a_document({"type": "file", "file_id": "file_1"}))), "messages[0].content[0]"),
-        ],
+        ], pitfalls="P-120 C141 C142@c_a C144",
     ),
     row(
         "2.2",
@@ -132,7 +134,7 @@ PARTS: tuple[Row, ...] = (
         NotHere("Chat has no URLs of files"),
         Refused(  # it would have to be fetched and inlined, which a codec cannot
             says(user(a_document({"type": "url", "url": "https://doc.example/a.pdf"}))), "messages[0].content[0]"
-        ),
+        ), pitfalls="C141",
     ),
     row(
         "2.2",
@@ -151,7 +153,7 @@ PARTS: tuple[Row, ...] = (
                 ),
                 ("document.*",),
             ),
-        ],
+        ], pitfalls="C141 C143@a_c",
     ),
     row(
         "2.2",
@@ -188,7 +190,7 @@ PARTS: tuple[Row, ...] = (
             says(user({"type": "video_url", "video_url": {"url": "https://film.example/a.mp4"}})),
             "messages[0].content[0]",
         ),
-        NotHere("Messages has no video"),
+        NotHere("Messages has no video"), pitfalls="C148",
     ),
     row(
         "2.2",
@@ -206,42 +208,49 @@ PARTS: tuple[Row, ...] = (
     row(
         "2.2",
         "Reasoning in history",
-        Later(
-            "replay of reasoning",
-            Case(
-                says(HI, assistant("Hello.", reasoning_content="A greeting."), GO),
-                says(HI, assistant("Hello."), GO),
-                ("reasoning.history",),
-            ),
+        Case(
+            says(HI, assistant("Hello.", reasoning_content="A greeting."), GO),
+            says(HI, assistant("Hello."), GO),
+            ("reasoning.history",),
         ),
-        Later(
-            "replay of reasoning",
+        [
             Case(
                 says(HI, assistant(a_thinking("A greeting."), a_redacted(block=1), text("Hello.")), GO),
-                says(HI, assistant("Hello."), GO),
-                ("reasoning.history",),
-            ),
-        ),
+                says(HI, wire, GO),
+                (lost,),
+                dialect={"reasoning_history": dialect},
+            )
+            for dialect, wire, lost in (
+                ("drop", assistant("Hello."), "reasoning.history"),
+                ("reasoning_content", assistant("Hello.", reasoning_content="A greeting."), "reasoning.state"),
+            )
+        ],
     ),
     row(
         "2.2",
         "Cache breakpoint",
-        Later(
-            "cache breakpoints",
+        [
             Case(
-                says(user(text("Hi", prompt_cache_breakpoint={"mode": "explicit"}))),
-                says(user("Hi")),
-                ("cache.breakpoint",),
-            ),
-        ),
-        Later(
-            "cache breakpoints",
+                says(user(text("Hi", prompt_cache_breakpoint={"mode": "explicit", **openai}))),
+                says(user(text("Hi", cache_control={"type": "ephemeral", **claude}))),
+            )
+            for openai, claude in (({}, {}), ({"ttl": "30m"}, {}), ({"ttl": "12h"}, {"ttl": "1h"}))
+        ]
+        + [
+            Case(
+                says(user(text("Hi", cache_control={"type": "ephemeral", "ttl": ttl}))),
+                says(user(text("Hi", cache_control={"type": "ephemeral", "ttl": ttl}))),
+            )
+            for ttl in ("5m", "1h")
+        ],
+        [
+            Case(says(user(text("Hi", cache_control={"type": "ephemeral", "ttl": "1h"}))), says(user("Hi"))),
             Case(
                 says(user(text("Hi", cache_control={"type": "ephemeral", "ttl": "1h"}))),
-                says(user("Hi")),
-                ("cache.breakpoint",),
+                says(user(text("Hi", prompt_cache_breakpoint={"mode": "explicit"}))),
+                dialect={"cache": "breakpoint"},
             ),
-        ),
+        ], pitfalls="C205",
     ),
     row(
         "2.2",
@@ -257,12 +266,19 @@ PARTS: tuple[Row, ...] = (
         "2.2",
         "Unknown part type",
         [
-            Case(says(user(text("Hi"), {"type": "hologram", "x": 1})), says(user("Hi")), ("part.foreign",)),
-            Refused(says(user({"type": "hologram", "x": 1})), "messages[0].content"),
+            Refused(says(user({"type": "hologram", "x": 1})), "messages[0].content[0]"),
+            Refused(says(user(text("Hi"), {"type": "hologram", "x": 1})), "messages[0].content[1]"),
+            Refused(says(HI, assistant(text("Hello."), {"type": "hologram", "x": 1}), GO), "messages[1].content[1]"),
+            Case(
+                says(user(text("Hi"), {"type": "hologram", "text": "A cat."})),
+                says(user(text("Hi"), text("A cat."))),
+                ("part.foreign",),
+            ),
         ],
         [
-            Case(says(user(text("Hi"), {"type": "hologram", "x": 1})), says(user("Hi")), ("part.foreign",)),
-            Refused(says(user({"type": "hologram", "x": 1})), "messages[0].content"),
-        ],
+            Refused(says(user({"type": "hologram", "x": 1})), "messages[0].content[0]"),
+            Refused(says(user(text("Hi"), {"type": "hologram", "x": 1})), "messages[0].content[1]"),
+            Refused(says(HI, assistant(text("Hello."), {"type": "hologram", "x": 1}), GO), "messages[1].content[1]"),
+        ], pitfalls="C151",
     ),
 )

@@ -27,16 +27,17 @@ from .frames import (
 from .matching import Having
 from .rows_blocks import HOSTED
 from .rows_finish import DETAILS, PAGE, found_at, leans
-from .rows_reading_chat import CHAT_READ, SAY, THINK
-from .words import c_tool
+from .rows_reading_chat import CHAT_READ, KEPT, SAY, THINK
+from .words import c_hidden, c_tool
 
 C_ASKED = {"tools": [c_tool()]}
 HELLO = a_stream(words(0, "Hel", "lo."))
 HEARD = c_heard({"content": "Hel"}, {"content": "lo."})
 
 
-def from_messages(name: str, *cells: Cell) -> Row:
-    return row("4.8", name, list(cells), NotHere("a Messages upstream's"), "Anth upstream")
+def from_messages(name: str, *cells: Cell, pitfalls: str = "") -> Row:
+    other = NotHere("a Messages upstream's")
+    return row("4.8", name, list(cells), other, "Anth upstream", pitfalls=pitfalls)
 
 
 MESSAGES_READ: tuple[Row, ...] = (
@@ -59,16 +60,15 @@ MESSAGES_READ: tuple[Row, ...] = (
         "content_block_start thinking",
         Streamed(
             a_stream(thoughts(0, "Hm", "."), words(1, "Hello.")),
-            c_heard({"reasoning_content": "Hm"}, {"reasoning_content": "."}, SAY),
+            c_heard({"reasoning_content": "Hm"}, {"reasoning_content": "."}, KEPT, SAY),
         ),
     ),
     from_messages(
         "content_block_start redacted_thinking",
         Streamed(
             a_stream(block(0, {"type": "redacted_thinking", "data": "aGlk"}), words(1, "Hello.")),
-            c_heard(SAY),
-            ("reasoning.state",),
-        ),
+            c_heard({"reasoning_details": [c_hidden()]}, SAY),
+        ), pitfalls="P-92 C124",
     ),
     from_messages(
         "content_block_start tool_use",
@@ -83,6 +83,7 @@ MESSAGES_READ: tuple[Row, ...] = (
             ),
             c_heard(
                 THINK,
+                KEPT,
                 SAY,
                 calls(whole_call(0)),
                 more(0, "{}"),
@@ -103,7 +104,7 @@ MESSAGES_READ: tuple[Row, ...] = (
             a_stream(using(0), stop="tool_use"),
             c_heard(calls(whole_call(0)), more(0, "{}"), finish="tool_calls"),
             asked=C_ASKED,
-        ),
+        ), pitfalls="P-61 P-70 C208",
     ),
     from_messages(
         "content_block_start server_tool_use / *_tool_result",
@@ -119,7 +120,7 @@ MESSAGES_READ: tuple[Row, ...] = (
             ),
             c_heard(SAY),
             HOSTED,
-        ),
+        ), pitfalls="C74 C217",
     ),
     from_messages(
         "text_delta / thinking_delta / input_json_delta",
@@ -131,8 +132,7 @@ MESSAGES_READ: tuple[Row, ...] = (
         "signature_delta",
         Streamed(
             a_stream(thoughts(0, "Hm.", signature="c2ln"), words(1, "Hello.")),
-            c_heard(THINK, SAY),
-            ("reasoning.state",),
+            c_heard(THINK, KEPT, SAY),
         ),
     ),
     from_messages(
@@ -147,7 +147,7 @@ MESSAGES_READ: tuple[Row, ...] = (
                 )
             ),
             c_heard(SAY, {"annotations": [Having(leans(PAGE, 0, 6))]}),
-        ),
+        ), pitfalls="C155",
     ),
     from_messages("content_block_stop", Streamed(a_stream(words(0, "Hel"), words(1, "lo.")), HEARD)),
     from_messages(
@@ -184,7 +184,7 @@ MESSAGES_READ: tuple[Row, ...] = (
                 "[DONE]",
             ],
             asked={"stream_options": {"include_usage": True}},
-        ),
+        ), pitfalls="P-15 P-43 C176",
     ),
     from_messages(
         "message_stop",
@@ -200,12 +200,13 @@ MESSAGES_READ: tuple[Row, ...] = (
             for kind in ("overloaded_error", "rate_limit_error", "api_error", "timeout_error")
         ),
         Streamed([begun(), *words(0, "Hello."), b"event: content_block_start\ndata: {nonsense\n\n"], None),
+        pitfalls="C221 C236",
     ),
     from_messages(
         "EOF without message_stop",
         Streamed(HELLO[:-1], HEARD),
         Streamed(HELLO[:-2], None),
-        Streamed([begun(), *words(0, "Hello.")[:-1]], None),
+        Streamed([begun(), *words(0, "Hello.")[:-1]], None), pitfalls="C222 C223",
     ),
 )
 
@@ -244,7 +245,7 @@ GEMINI_ONLY = (
 )
 
 
-def between(name: str, between_c: Any, between_a: Any) -> Row:
+def between(name: str, between_c: Any, between_a: Any, pitfalls: str = "") -> Row:
     """What an upstream sends between two frames and nobody hears; None where it means nothing there."""
     c_a: Cell = NotHere("no word of Messages")
     a_c: Cell = NotHere("no word of Chat")
@@ -253,20 +254,20 @@ def between(name: str, between_c: Any, between_a: Any) -> Row:
         c_a = Streamed(inside, HEARD)
     if between_c is not None:
         a_c = Streamed(c_stream(between_c, SAY, between_c), a_heard(words(0, "Hello.")))
-    return row("4.2", name, c_a, a_c, "Bytes sent between frames")
+    return row("4.2", name, c_a, a_c, "Bytes sent between frames", pitfalls=pitfalls)
 
 
 KEEPALIVE = {"type": "keepalive", "sequence_number": 1}
 BEATS: tuple[Row, ...] = (
-    between("`: ping` comment + blank line", b": ping\n\n", b": ping\n\n"),
-    between("bare newline(s)", b"\n\n", b"\n"),
+    between("`: ping` comment + blank line", b": ping\n\n", b": ping\n\n", pitfalls="P-123 C228"),
+    between("bare newline(s)", b"\n\n", b"\n", pitfalls="C225"),
     between(
         '`event: ping` + `data: {"type":"ping"}`', b'event: ping\ndata: {"type":"ping"}\n\n', {"type": "ping"}
     ),
     between("`event: ping` without data", b"event: ping\n\n", b"event: ping\n\n"),
     between("comment after a frame with `id:`", b"id: 1\n\n: ping\n\n", b"id: 1\n\n: ping\n\n"),
     between("lone `retry: 1000`", b"retry: 1000\n\n", b"retry: 1000\n\n"),
-    between("Chat chunk with `choices:[]`", {**HEAD, "choices": []}, None),
+    between("Chat chunk with `choices:[]`", {**HEAD, "choices": []}, None, pitfalls="C225"),
     between('`{"type":"keepalive",...}` (unknown type)', b"data: %b\n\n" % dumps(KEEPALIVE), KEEPALIVE),
     between('data frame `{}` or `{"candidates":[]}`', b"data: {}\n\n", b"data: {}\n\n"),
     between("protocol's own empty-content chunk", {"content": ""}, None),

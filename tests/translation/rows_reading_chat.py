@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .cells import Cell, Later, NotHere, Row, Streamed, row
+from .cells import Cell, NotHere, Row, Streamed, row
 from .frames import (
     C_SPENT,
     DONE,
@@ -15,20 +15,22 @@ from .frames import (
     c_stream,
     chunk,
     first,
+    kept_thoughts,
     piece,
     spent,
-    thoughts,
     using,
     whole_call,
     words,
 )
 from .matching import Having, Named, OneOf
 from .rows_finish import NO_DETAILS, PAGE, leans
-from .words import a_tool
+from .words import a_tool, c_thought
 
 A_ASKED = {"tools": [a_tool()]}
 SAY = {"content": "Hello."}
 THINK = {"reasoning_content": "Hm."}
+#: What a Chat client keeps of it, if another protocol's vendor thought so.
+KEPT = {"reasoning_details": [c_thought("Hm.")]}
 
 
 #: The vendor's own error in the middle of a stream.
@@ -40,8 +42,9 @@ def said(*deltas: Any, finish: str | None = "stop") -> Streamed:
     return Streamed(c_stream(*deltas, SAY, finish=finish), a_heard(words(0, "Hello.")))
 
 
-def from_chat(name: str, *cells: Cell) -> Row:
-    return row("4.8", name, NotHere("a Chat upstream's"), list(cells), "Chat upstream")
+def from_chat(name: str, *cells: Cell, pitfalls: str = "") -> Row:
+    other = NotHere("a Chat upstream's")
+    return row("4.8", name, other, list(cells), "Chat upstream", pitfalls=pitfalls)
 
 
 CHAT_READ: tuple[Row, ...] = (
@@ -55,22 +58,22 @@ CHAT_READ: tuple[Row, ...] = (
         "delta.reasoning_content / reasoning / reasoning_details[].text",
         Streamed(
             c_stream(THINK, {"reasoning_content": " So."}, SAY),
-            a_heard(thoughts(0, "Hm.", " So."), words(1, "Hello.")),
+            a_heard(kept_thoughts(0, "Hm.", " So."), words(1, "Hello.")),
         ),
-        Streamed(c_stream({"reasoning": "Hm."}, SAY), a_heard(thoughts(0, "Hm."), words(1, "Hello."))),
+        Streamed(c_stream({"reasoning": "Hm."}, SAY), a_heard(kept_thoughts(0, "Hm."), words(1, "Hello."))),
         Streamed(
             c_stream({"reasoning_details": [{"type": "reasoning.text", "text": "Hm.", "index": 0}]}, SAY),
-            a_heard(thoughts(0, "Hm."), words(1, "Hello.")),
+            a_heard(kept_thoughts(0, "Hm."), words(1, "Hello.")),
         ),
         Streamed(  # each delta to a block of its own kind (P-137)
             c_stream(SAY, THINK, {"content": " You."}),
-            a_heard(words(0, "Hello."), thoughts(1, "Hm."), words(2, " You.")),
+            a_heard(words(0, "Hello."), kept_thoughts(1, "Hm."), words(2, " You.")),
         ),
-        Streamed(c_stream(THINK | SAY), a_heard(thoughts(0, "Hm."), words(1, "Hello."))),
+        Streamed(c_stream(THINK | SAY), a_heard(kept_thoughts(0, "Hm."), words(1, "Hello."))),
         Streamed(  # the same thought under two names is one thought
             c_stream({"reasoning_content": "Hm.", "reasoning": "Hm."}, SAY),
-            a_heard(thoughts(0, "Hm."), words(1, "Hello.")),
-        ),
+            a_heard(kept_thoughts(0, "Hm."), words(1, "Hello.")),
+        ), pitfalls="P-01 P-03 P-23 P-137 P-139 C120 C136",
     ),
     from_chat(
         "delta.content non-empty",
@@ -79,7 +82,11 @@ CHAT_READ: tuple[Row, ...] = (
     from_chat(
         'delta.content "" or null',
         said({"content": ""}, {"content": None}),
-        Streamed(c_stream(THINK, {"content": ""}, THINK, SAY), a_heard(thoughts(0, "Hm.", "Hm."), words(1, "Hello."))),
+        Streamed(
+            c_stream(THINK, {"content": ""}, THINK, SAY),
+            a_heard(kept_thoughts(0, "Hm.", "Hm."), words(1, "Hello.")),
+        ),
+        pitfalls="P-141",
     ),
     from_chat(
         "delta.refusal",
@@ -103,6 +110,11 @@ CHAT_READ: tuple[Row, ...] = (
             c_stream(first(0, '{"q":"x"}'), finish="tool_calls"), a_heard(using(0, '{"q":"x"}'), stop="tool_use"),
             asked=A_ASKED,
         ),
+        Streamed(  # the piece that ends the text is told, too (P-136)
+            c_stream(SAY, first(0, '{"q":"x"}'), finish="tool_calls"),
+            a_heard(words(0, "Hello."), using(1, '{"q":"x"}'), stop="tool_use"),
+            asked=A_ASKED,
+        ),
         Streamed(  # interleaved calls come one after the other (P-09)
             c_stream(
                 first(0, id="call_1"), first(1, id="call_2"), piece(0, '{"q":'), piece(1, "{"), piece(0, "1}"),
@@ -123,7 +135,7 @@ CHAT_READ: tuple[Row, ...] = (
         ),
         Streamed(  # no arguments at all are an empty object
             c_stream(first(0), finish="tool_calls"), a_heard(using(0, "{}"), stop="tool_use"), asked=A_ASKED
-        ),
+        ), pitfalls="P-05 P-09 P-11 P-14 P-60 P-136 P-140 C209 C268 C269",
     ),
     from_chat(
         "delta.tool_calls[i] without name yet",
@@ -147,7 +159,7 @@ CHAT_READ: tuple[Row, ...] = (
             c_stream(piece(0, "{}", name="lookup"), finish="tool_calls"),
             a_heard(using(0, "{}", id=Named("a")), stop="tool_use"),
             asked=A_ASKED,
-        ),
+        ), pitfalls="P-10 P-11 P-31 C72",
     ),
     from_chat(
         "delta.function_call",
@@ -158,7 +170,7 @@ CHAT_READ: tuple[Row, ...] = (
             ),
             a_heard(using(0, "{}", id=Named("a")), stop="tool_use"),
             asked=A_ASKED,
-        ),
+        ), pitfalls="C230",
     ),
     from_chat(
         "delta.annotations",
@@ -172,28 +184,25 @@ CHAT_READ: tuple[Row, ...] = (
                     {"type": "citations_delta", "citation": Having({"url": PAGE, "encrypted_index": ""})},
                 )
             ),
-        ),
+        ), pitfalls="C155",
     ),
     from_chat(
         "extra_content.google.thought_signature",
-        Later(
-            "replay of reasoning",
-            Streamed(
-                c_stream(
-                    {
-                        "tool_calls": [
-                            {
-                                **whole_call(0, "call_1", "{}"),
-                                "extra_content": {"google": {"thought_signature": "c2ln"}},
-                            }
-                        ]
-                    },
-                    finish="tool_calls",
-                ),
-                a_heard(using(0, "{}"), stop="tool_use"),
-                ("?reasoning.state|field.foreign",),
-                asked=A_ASKED,
+        Streamed(  # tool_use has no place for it
+            c_stream(
+                {
+                    "tool_calls": [
+                        {
+                            **whole_call(0, "call_1", "{}"),
+                            "extra_content": {"google": {"thought_signature": "c2ln"}},
+                        }
+                    ]
+                },
+                finish="tool_calls",
             ),
+            a_heard(using(0, "{}"), stop="tool_use"),
+            ("reasoning.state",),
+            asked=A_ASKED,
         ),
     ),
     from_chat(
@@ -235,6 +244,7 @@ CHAT_READ: tuple[Row, ...] = (
         Streamed(c_stream(first(0, "{}"), finish="stop"), a_heard(using(0, "{}"), stop="tool_use"), asked=A_ASKED),
         Streamed(c_stream(finish="content_filter"), a_heard(stop="refusal", stop_details=NO_DETAILS)),
         *(Streamed(c_stream(SAY, finish=word), None) for word in ("network_error", "insufficient_system_resource")),
+        pitfalls="C6",
     ),
     from_chat(
         "usage",
@@ -260,20 +270,22 @@ CHAT_READ: tuple[Row, ...] = (
         Streamed(
             [*c_stream(SAY)[:-1], spent({"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}), DONE],
             a_heard(words(0, "Hello.")),
-        ),
+        ), pitfalls="P-12 P-47 P-51 C178 C224",
     ),
     from_chat(
         "[DONE] or EOF",
         Streamed(c_stream(SAY)[:-1], a_heard(words(0, "Hello."))),
         Streamed([chunk(ROLE), chunk(SAY), spent(), DONE], a_heard(words(0, "Hello."))),
         Streamed([chunk(ROLE), chunk(SAY)], None),
+        Streamed([DONE], None),
         Streamed([chunk(ROLE), chunk(first(0, '{"q":'))], None, asked=A_ASKED),
         Streamed([*c_stream(SAY), chunk({"content": "late"}), DONE], a_heard(words(0, "Hello."))),
+        pitfalls="P-28 P-35 C222 C223",
     ),
     from_chat(
         "error object",
         Streamed([chunk(ROLE), chunk(SAY), BROKE], None),
         Streamed([chunk(ROLE), chunk(SAY), b"data: {nonsense\n\n"], None),
-        said(chunk({}, error=None)),
+        said(chunk({}, error=None)), pitfalls="P-20 C221",
     ),
 )

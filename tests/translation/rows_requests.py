@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from .cells import Row
+from .rows_history import HISTORY
 from .rows_lenient import LENIENT
-from .rows_output import OUTPUT, REASONING, STATE
+from .rows_output import OUTPUT, STATE
 from .rows_parts import PARTS
+from .rows_reasoning import REASONING
 from .rows_results import HOSTED, RESULTS
 from .rows_tools import CALLED, CHOSEN, DECLARED
 from .rows_turns import TURNS
@@ -18,6 +20,7 @@ ROWS: tuple[Row, ...] = (
     *CALLED,
     *RESULTS,
     *REASONING,
+    *HISTORY,
     *OUTPUT,
     *STATE,
     *HOSTED,

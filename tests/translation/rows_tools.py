@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .cells import Case, Later, NotHere, Refused, Row, nowhere, row
+from .cells import Case, NotHere, Refused, Row, nowhere, row
 from .matching import WORDS, Having, Like, Named, OneOf
 from .words import (
     A_TOOLS,
@@ -25,11 +25,14 @@ from .words import (
     c_tool,
     compact,
     says,
+    system,
     text,
     user,
 )
 
 ANYTHING = {"type": "object", "properties": {}}
+DECLARED = {"type": "tool_reference", "name": "lookup"}
+ADDED = {"type": "tool_addition", "tool": {"type": "tool_definition", "definition": a_tool("late")}}
 TWO_C = [c_tool("one"), c_tool("two")]
 TWO_A = [a_tool("one"), a_tool("two")]
 GRAMMAR = {"type": "grammar", "grammar": {"syntax": "lark", "definition": 'start: "x"'}}
@@ -86,8 +89,13 @@ DECLARED: tuple[Row, ...] = (
             Case({"tools": TWO_A}, {"tools": TWO_C}),
             Case(
                 {"tools": [a_tool(input_examples=[{"q": "x"}], eager_input_streaming=True)]},
-                {"tools": C_TOOLS},
-                ("field.foreign", "field.foreign"),
+                {"tools": [c_tool(description='Examples of its input:\n{"q":"x"}')]},
+                ("tool.examples",),
+            ),
+            Case(
+                {"tools": [a_tool(description="Looks it up.", input_examples=[{"q": "x"}, {}])]},
+                {"tools": [c_tool(description='Looks it up.\n\nExamples of its input:\n{"q":"x"}\n{}')]},
+                ("tool.examples",),
             ),
             Case({"tools": []}, {}, own={"tools": []}),
             Case(  # 65 to 128 characters: too long for Chat (6.4)
@@ -95,7 +103,7 @@ DECLARED: tuple[Row, ...] = (
                 {"tools": [c_tool(Like(r"^(lookup_){7}[A-Za-z0-9_-]{1,15}$"))]},
                 names={"lookup_" * 12: "function"},
             ),
-        ],
+        ], pitfalls="P-75@c_a C37 C43@a_c C49@a_c C52@a_c",
     ),
     row(
         "2.3",
@@ -108,7 +116,7 @@ DECLARED: tuple[Row, ...] = (
         [
             Case({"tools": [a_tool("now", ANYTHING)]}, {"tools": [c_tool("now", ANYTHING)]}),
             Case({"tools": [a_tool("now", {"type": "object"})]}, {"tools": [c_tool("now", ANYTHING)]}),
-        ],
+        ], pitfalls="C38",
     ),
     row(
         "2.3",
@@ -117,7 +125,7 @@ DECLARED: tuple[Row, ...] = (
             Case({"tools": [c_tool()]}, {"tools": [a_tool()]}),
             Case({"tools": [c_tool(description=None)]}, {"tools": [a_tool()]}),
         ],
-        Case({"tools": [a_tool()]}, {"tools": [c_tool()]}),
+        Case({"tools": [a_tool()]}, {"tools": [c_tool()]}), pitfalls="C50",
     ),
     row(
         "2.3",
@@ -140,7 +148,7 @@ DECLARED: tuple[Row, ...] = (
                 {"tools": [c_tool(parameters=CLOSED)]},
                 ("tool.strict",),
             ),
-        ],
+        ], pitfalls="P-106@a_c C41 C42=tool.strict",
     ),
     row(
         "2.3",
@@ -181,14 +189,32 @@ DECLARED: tuple[Row, ...] = (
                 names={"run": "custom"},
             ),
         ],
-        NotHere("Messages has no free-form tools"),
+        NotHere("Messages has no free-form tools"), pitfalls="P-68 C44",
     ),
     nowhere("2.3", "Namespaces", "Responses only"),
     row(
         "2.3",
         "Additional tools mid-input",
         NotHere("Chat declares tools at the top"),
-        Later("tools added in the middle are a beta of Messages"),
+        [
+            Case(
+                says(HI, system(ADDED), GO, tools=A_TOOLS),
+                says(HI, system(Like('"late" is available')), GO, tools=[*C_TOOLS, c_tool("late")]),
+                ("tool.changes",),
+            ),
+            Case(  # what ``tools`` says of one counts
+                says(
+                    HI, system(text("Now."), {"type": "tool_addition", "tool": DECLARED}), GO, tools=A_TOOLS
+                ),
+                says(HI, system(text("Now."), text(Like('"lookup" is available'))), GO, tools=C_TOOLS),
+                ("tool.changes",),
+            ),
+            Case(
+                says(HI, system({"type": "tool_removal", "tool": DECLARED}), GO, tools=A_TOOLS),
+                says(HI, system(Like('"lookup" is not available')), GO, tools=C_TOOLS),
+                ("tool.changes",),
+            ),
+        ],
     ),
     row(
         "2.3",
@@ -206,7 +232,7 @@ DECLARED: tuple[Row, ...] = (
                 ("tool.duplicate",),
             ),
         ],
-        Case({"tools": [a_tool(), a_tool()]}, {"tools": C_TOOLS}, ("tool.duplicate",)),
+        Case({"tools": [a_tool(), a_tool()]}, {"tools": C_TOOLS}, ("tool.duplicate",)), pitfalls="C49",
     ),
 )
 
@@ -227,7 +253,7 @@ CHOSEN: tuple[Row, ...] = (
             Case(A_HISTORY | {"tool_choice": {"type": "any"}}, C_HISTORY | {"tool_choice": "required"}),
             Refused(A_HISTORY | {"tool_choice": "auto"}, "tool_choice"),
             Refused(A_HISTORY | {"tool_choice": {"type": "sometimes"}}, "tool_choice"),
-        ],
+        ], pitfalls="C53 C55@c_a C59",
     ),
     row(
         "2.3",
@@ -243,7 +269,7 @@ CHOSEN: tuple[Row, ...] = (
                 A_HISTORY | {"tool_choice": {"type": "tool", "name": "lookup"}}, C_HISTORY | {"tool_choice": c_named()}
             ),
             Refused(A_HISTORY | {"tool_choice": {"type": "tool", "name": "other"}}, "tool_choice"),
-        ],
+        ], pitfalls="C54 C58",
     ),
     row(
         "2.3",
@@ -282,7 +308,7 @@ CHOSEN: tuple[Row, ...] = (
                 "tool_choice",
             ),
         ],
-        NotHere("Messages has no allowed tools"),
+        NotHere("Messages has no allowed tools"), pitfalls="C56",
     ),
     row(
         "2.3",
@@ -306,27 +332,7 @@ CHOSEN: tuple[Row, ...] = (
         [
             Case({"tool_choice": {"type": "auto"}}, {}, ("?tool_choice.without_tools",)),
             Case({"tool_choice": {"type": "any"}}, {}, ("tool_choice.without_tools",)),
-        ],
-    ),
-    row(
-        "2.3",
-        "Forced choice + thinking",
-        Later(
-            "effort",
-            Case(
-                C_HISTORY | {"tool_choice": "required", "reasoning_effort": "high"},
-                A_HISTORY | {"tool_choice": {"type": "any"}},
-                ("reasoning.wish",),
-            ),
-        ),
-        Later(
-            "effort",
-            Case(
-                A_HISTORY | {"tool_choice": {"type": "any"}, "thinking": {"type": "adaptive"}},
-                C_HISTORY | {"tool_choice": "required"},
-                ("reasoning.wish",),
-            ),
-        ),
+        ], pitfalls="C62",
     ),
     row(
         "2.3",
@@ -366,7 +372,7 @@ CHOSEN: tuple[Row, ...] = (
                 A_HISTORY | {"tool_choice": {"type": "tool", "name": "lookup", "disable_parallel_tool_use": True}},
                 C_HISTORY | {"tool_choice": c_named(), "parallel_tool_calls": False},
             ),
-        ],
+        ], pitfalls="P-69@c_a C60",
     ),
 )
 
@@ -397,13 +403,13 @@ CALLED: tuple[Row, ...] = (
                 says(HI, c_calling(c_call(), content="and more"), c_result("found"), **C_HISTORY),
                 ("?turn.order",),
             ),
-        ],
+        ], pitfalls="C64 C65 C67@c_a=arguments.invalid C68@c_a=arguments.invalid C76@a_c=turn.order C274",
     ),
     row(
         "2.3",
         "Empty arguments",
         [Case(c_history(""), a_history({})), Case(c_history("{}"), a_history({}))],
-        Case(a_history({}), c_history("{}")),
+        Case(a_history({}), c_history("{}")), pitfalls="P-70 C66",
     ),
     row(
         "2.3",
@@ -420,7 +426,7 @@ CALLED: tuple[Row, ...] = (
             Case(a_ids("toolu_1", "srv-2"), c_ids("toolu_1", "srv-2")),
             Case(a_ids("t" * 64), c_ids(Named("a", "^call_[A-Za-z0-9]{1,35}$"))),
             Case(a_ids("t" * 64, "t" * 65), c_ids(Named("a"), Named("b"))),
-        ],
+        ], pitfalls="P-62@a_c P-64 P-65@c_a P-150@c_a P-151@c_a C69 C70 C72",
     ),
     row(
         "2.3",
@@ -454,7 +460,7 @@ CALLED: tuple[Row, ...] = (
                 says(HI, c_calling(c_call()), c_result(WORDS), GO, **C_HISTORY), says(HI, GO, **C_HISTORY)
             ),
             ("call.orphan",),
-        ),
+        ), pitfalls="C84=call.orphan",
     ),
     row(
         "2.3",
@@ -477,6 +483,6 @@ CALLED: tuple[Row, ...] = (
             ),
             ("result.orphan",),
             own=says(user(a_result("found", id="call_9"), text("Hi")), **A_HISTORY),
-        ),
+        ), pitfalls="C83=result.orphan",
     ),
 )

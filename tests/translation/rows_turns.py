@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .cells import Case, NotHere, Refused, Row, nowhere, row
 from .matching import WORDS, Like, Named, OneOf
+from .rows_reasoning import MODEL_PREFILL, MODEL_ROLE
 from .words import (
     A_TOOLS,
     C_TOOLS,
@@ -40,7 +41,7 @@ TURNS: tuple[Row, ...] = (
             Case({"system": "Be brief."}, says(system("Be brief."), HI)),
             Case({"system": [text("One."), text("Two.")]}, says(system(text("One."), text("Two.")), HI)),
             Case({"system": "One.", **says(system("Two."), HI)}, says(system("One."), system("Two."), HI)),
-        ],
+        ], pitfalls="C20@c_a C25@a_c",
     ),
     row(
         "2.1",
@@ -49,7 +50,7 @@ TURNS: tuple[Row, ...] = (
             Case(says(developer("Be brief."), HI), {"system": "Be brief."}),
             Case(says(system("One."), developer("Two."), HI), {"system": [text("One."), text("Two.")]}),
         ],
-        NotHere("Messages has no developer prompt"),
+        MODEL_ROLE, pitfalls="C20 C24",
     ),
     row(
         "2.1",
@@ -84,13 +85,13 @@ TURNS: tuple[Row, ...] = (
                 says(HI, system(text("One."), text("Two."))),
                 says(HI, system(text("One."), text("Two."))),
             ),
-        ],
+        ], pitfalls="P-114 C23 C26@a_c",
     ),
     row(
         "2.1",
         "System-only request",
         Case(says(system("Be brief.")), {"system": "Be brief.", **says(user(WORDS))}, ("turn.added",)),
-        NotHere("a Messages client must send a message"),
+        NotHere("a Messages client must send a message"), pitfalls="C28=turn.added",
     ),
     nowhere("2.1", "`instructions` + previous_response_id", "Responses only"),
     row(
@@ -98,16 +99,18 @@ TURNS: tuple[Row, ...] = (
         "User turn",
         [
             Case(says(user("Hi")), says(user("Hi"))),
-            Case(says(user("Hi", name="bob")), says(user("Hi")), ("message.name",)),
+            Case(says(user("Hi", name="bob")), says(user("bob: Hi")), ("message.name",)),
         ],
-        Case(says(user("Hi")), says(user("Hi"))),
+        Case(says(user("Hi")), says(user("Hi"))), pitfalls="C32=message.name",
     ),
     row(
         "2.1",
         "Assistant turn",
         [
             Case(says(HI, assistant("Hello."), GO), says(HI, assistant("Hello."), GO)),
-            Case(says(HI, assistant("Hello.", name="eve"), GO), says(HI, assistant("Hello."), GO), ("message.name",)),
+            Case(
+                says(HI, assistant("Hello.", name="eve"), GO), says(HI, assistant("eve: Hello."), GO), ("message.name",)
+            ),
             Case(
                 says(HI, assistant(text("Hello."), text("You.")), GO),
                 says(HI, assistant(text("Hello."), text("You.")), GO),
@@ -123,7 +126,7 @@ TURNS: tuple[Row, ...] = (
                 says(HI, assistant(text("One, "), text("two.")), GO),
                 says(HI, assistant("One, two."), GO),
             ),
-        ],
+        ], pitfalls="C32=message.name",
     ),
     row(
         "2.1",
@@ -135,7 +138,7 @@ TURNS: tuple[Row, ...] = (
         Case(
             says(HI, assistant(a_use()), user(a_result("found")), tools=A_TOOLS),
             says(HI, c_calling(c_call()), c_result("found"), tools=C_TOOLS),
-        ),
+        ), pitfalls="C78",
     ),
     row(
         "2.1",
@@ -162,7 +165,7 @@ TURNS: tuple[Row, ...] = (
                 {"tools": A_TOOLS, "tool_choice": {"type": "tool", "name": "lookup"}},
             ),
         ],
-        NotHere("Messages never had functions"),
+        NotHere("Messages never had functions"), pitfalls="C45",
     ),
     row(
         "2.1",
@@ -214,7 +217,7 @@ TURNS: tuple[Row, ...] = (
                 says(HI, c_calling(c_call()), c_result("found"), GO, tools=C_TOOLS),
                 own=says(HI, assistant(a_use()), user(a_result("found"), text("Go on")), tools=A_TOOLS),
             ),
-        ],
+        ], pitfalls="P-52@c_a P-53 P-55@c_a P-76@a_c C27 C28@c_a=turn.added C33@a_c C85@c_a",
     ),
     row(
         "2.1",
@@ -222,12 +225,13 @@ TURNS: tuple[Row, ...] = (
         [
             Case(says(HI, assistant("Sure,")), says(HI, assistant("Sure,")), ("?turn.prefill",)),
             Case(says(HI, assistant("Sure, \n")), says(HI, assistant("Sure,")), ("?turn.prefill",)),
+            MODEL_PREFILL,
         ],
         Case(
             says(HI, assistant("Sure,")),
             OneOf({"messages": [HI]}, {"messages": [HI, assistant("Sure,"), user(WORDS)]}),
             ("turn.prefill", "?turn.added"),
-        ),
+        ), pitfalls="C30",
     ),
     nowhere("2.1", "Assistant phase", "Responses only"),
     row(
@@ -254,7 +258,7 @@ TURNS: tuple[Row, ...] = (
             Case({"system": ""}, {}, own={}),
             Case({"system": [text("")]}, {}, own={}),
             Refused(says(user("")), "messages"),
-        ],
+        ], pitfalls="C29",
     ),
     nowhere("2.1", "Prompt template", "Responses only"),
 )

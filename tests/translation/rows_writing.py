@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .cells import Cell, Elsewhere, Later, Law, NotHere, Row, Streamed, Told, nowhere, row
+from .cells import Cell, Elsewhere, Law, NotHere, Row, Streamed, Told, nowhere, row
 from .frames import (
     C_SPENT,
     DONE,
@@ -17,6 +17,7 @@ from .frames import (
     chunk,
     ended,
     first,
+    kept_thoughts,
     more,
     piece,
     thoughts,
@@ -27,8 +28,8 @@ from .frames import (
 from .matching import Having, OneOf
 from .rows_finish import NO_DETAILS, PAGE, found_at, leans
 from .rows_reading import C_ASKED, HEARD, HELLO
-from .rows_reading_chat import A_ASKED, SAY, THINK
-from .words import a_answer, c_answer
+from .rows_reading_chat import A_ASKED, KEPT, SAY, THINK
+from .words import a_answer, c_answer, c_hidden
 
 SSE = Elsewhere("tests/wire/test_sse.py::test_the_public_suite")
 PLAIN = Elsewhere("tests/wire/test_sse.py::test_a_written_frame_is_what_clients_need")
@@ -38,14 +39,16 @@ ASK_USAGE = {"stream_options": {"include_usage": True}}
 IMAGES = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]
 
 
-def chat_law(name: str, *laws: str) -> Row:
+def chat_law(name: str, *laws: str, pitfalls: str = "") -> Row:
     """A line of the grammar of Chat."""
-    return row("4.3", name, [Law("chat", law) for law in laws], NotHere("the client speaks Messages"), "Element")
+    other = NotHere("the client speaks Messages")
+    return row("4.3", name, [Law("chat", law) for law in laws], other, "Element", pitfalls=pitfalls)
 
 
-def messages_law(name: str, *laws: str) -> Row:
+def messages_law(name: str, *laws: str, pitfalls: str = "") -> Row:
     """A line of the grammar of Messages."""
-    return row("4.5", name, NotHere("the client speaks Chat"), [Law("messages", law) for law in laws], "Element")
+    other = NotHere("the client speaks Chat")
+    return row("4.5", name, other, [Law("messages", law) for law in laws], "Element", pitfalls=pitfalls)
 
 
 TRANSPORT: tuple[Row, ...] = (
@@ -72,19 +75,24 @@ TRANSPORT: tuple[Row, ...] = (
         Streamed([*HELLO, *HELLO], HEARD),
         Streamed([*c_stream(SAY), *c_stream(SAY)], a_heard(words(0, "Hello."))),
         "Rule",
+        pitfalls="P-12 P-35",
     ),
 )
 
 CHAT_GRAMMAR: tuple[Row, ...] = (
     chat_law("`choices` key on every chunk incl. usage chunk (`[]`)", "chunks_have_choices"),
     chat_law("`delta` object", "choices_have_deltas"),
-    chat_law('`delta.role:"assistant"` exactly once, first chunk', "the_role_comes_first_and_once"),
-    chat_law("`tool_calls[].index` int, 0-based, contiguous per choice", "calls_count_from_nought"),
-    chat_law("`id`, `type`, `function.name` only on the first delta of a call", "a_calls_head_comes_once"),
-    chat_law('`function.arguments` string, "" not null', "arguments_are_text"),
+    chat_law('`delta.role:"assistant"` exactly once, first chunk', "the_role_comes_first_and_once",
+        pitfalls="P-38 C214"),
+    chat_law("`tool_calls[].index` int, 0-based, contiguous per choice", "calls_count_from_nought",
+        pitfalls="P-34 P-60 P-61 C208"),
+    chat_law(
+        "`id`, `type`, `function.name` only on the first delta of a call", "a_calls_head_comes_once", pitfalls="C72",
+    ),
+    chat_law('`function.arguments` string, "" not null', "arguments_are_text", pitfalls="C238"),
     chat_law("`finish_reason` non-null on a final chunk", "the_finish_comes_once_and_alone"),
-    chat_law("usage chunk last", "usage_comes_last"),
-    chat_law("`data: [DONE]`", "a_chat_stream_ends_once"),
+    chat_law("usage chunk last", "usage_comes_last", pitfalls="P-50"),
+    chat_law("`data: [DONE]`", "a_chat_stream_ends_once", pitfalls="C219"),
     chat_law("`finish_reason` on exactly one chunk per choice, alone in delta `{}`", "the_finish_comes_once_and_alone"),
     chat_law("list-valued extensions without `index` (e.g. `reasoning_details`)", "lists_have_indexes"),
     chat_law("custom tool deltas", "arguments_are_text"),
@@ -92,25 +100,30 @@ CHAT_GRAMMAR: tuple[Row, ...] = (
 )
 
 MESSAGES_GRAMMAR: tuple[Row, ...] = (
-    messages_law("`event:` line", "frames_are_named_by_their_type"),
-    messages_law("message_start first, exactly once", "the_message_starts_first_and_once"),
-    messages_law("message.usage object in message_start with `input_tokens` number", "the_start_tells_its_usage"),
-    messages_law("content_block_start before deltas, contiguous indexes", "blocks_start_in_order"),
-    messages_law("content_block_stop", "blocks_start_in_order"),
-    messages_law("message_delta with `usage.output_tokens`", "a_message_delta_tells_the_end"),
-    messages_law("message_delta at all", "a_message_delta_tells_the_end"),
-    messages_law("message_stop", "a_message_stops_once"),
-    messages_law("tool_use start `input:{}` then JSON string deltas", "input_comes_as_json_text"),
-    messages_law("invalid partial JSON", "input_comes_as_json_text"),
-    messages_law("signature_delta", "a_signature_comes_once_at_the_end"),
-    messages_law("thinking start", "thinking_starts_empty"),
-    messages_law("text_delta in a thinking block (or reverse)", "deltas_are_of_their_blocks_kind"),
+    messages_law("`event:` line", "frames_are_named_by_their_type", pitfalls="P-19"),
+    messages_law("message_start first, exactly once", "the_message_starts_first_and_once", pitfalls="P-02 P-35 C215"),
     messages_law(
-        "unknown event / block / delta types", "only_known_events_come", "deltas_are_of_their_blocks_kind"
+        "message.usage object in message_start with `input_tokens` number", "the_start_tells_its_usage",
+        pitfalls="P-144 C175",
     ),
-    messages_law("interleaved open blocks", "blocks_start_in_order"),
+    messages_law("content_block_start before deltas, contiguous indexes", "blocks_start_in_order",
+        pitfalls="P-34 P-140 C215"),
+    messages_law("content_block_stop", "blocks_start_in_order", pitfalls="P-14 P-139"),
+    messages_law("message_delta with `usage.output_tokens`", "a_message_delta_tells_the_end"),
+    messages_law("message_delta at all", "a_message_delta_tells_the_end", pitfalls="C13"),
+    messages_law("message_stop", "a_message_stops_once", pitfalls="P-12 P-15 P-35 C215"),
+    messages_law("tool_use start `input:{}` then JSON string deltas", "input_comes_as_json_text", pitfalls="C238"),
+    messages_law("invalid partial JSON", "input_comes_as_json_text"),
+    messages_law("signature_delta", "a_signature_comes_once_at_the_end", pitfalls="P-17 C216"),
+    messages_law("thinking start", "thinking_starts_empty", pitfalls="P-04"),
+    messages_law("text_delta in a thinking block (or reverse)", "deltas_are_of_their_blocks_kind", pitfalls="P-137"),
+    messages_law(
+        "unknown event / block / delta types", "only_known_events_come", "deltas_are_of_their_blocks_kind",
+        pitfalls="P-18",
+    ),
+    messages_law("interleaved open blocks", "blocks_start_in_order", pitfalls="P-09 C268"),
     messages_law("usage in message_delta", "a_message_delta_tells_the_end"),
-    messages_law("frames without a name, `data: [DONE]`", "frames_are_named_by_their_type"),
+    messages_law("frames without a name, `data: [DONE]`", "frames_are_named_by_their_type", pitfalls="C219"),
     messages_law("error", "a_message_stops_once"),
 )
 
@@ -151,14 +164,14 @@ GEMINI_GRAMMAR = (
 )
 
 
-def written(name: str, c_a: Cell | list[Cell], a_c: Cell | list[Cell]) -> Row:
+def written(name: str, c_a: Cell | list[Cell], a_c: Cell | list[Cell], *, pitfalls: str = "") -> Row:
     """What a neutral event becomes for clients of Chat and of Messages."""
-    return row("4.9", name, c_a, a_c, "Neutral")
+    return row("4.9", name, c_a, a_c, "Neutral", pitfalls=pitfalls)
 
 
 TEXT_C, TEXT_A = Streamed(HELLO, HEARD), Streamed(c_stream(SAY), a_heard(words(0, "Hello.")))
-THINK_C = Streamed(a_stream(thoughts(0, "Hm."), words(1, "Hello.")), c_heard(THINK, SAY))
-THINK_A = Streamed(c_stream(THINK, SAY), a_heard(thoughts(0, "Hm."), words(1, "Hello.")))
+THINK_C = Streamed(a_stream(thoughts(0, "Hm."), words(1, "Hello.")), c_heard(THINK, KEPT, SAY))
+THINK_A = Streamed(c_stream(THINK, SAY), a_heard(kept_thoughts(0, "Hm."), words(1, "Hello.")))
 CALL_C = Streamed(
     a_stream(using(0, "{", "}"), stop="tool_use"),
     c_heard(calls(whole_call(0)), more(0, "{"), more(0, "}"), finish="tool_calls"),
@@ -172,7 +185,8 @@ CALL_A = Streamed(
 USAGE_C = {
     "usage": Having({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15})
 }
-NOT_YET = "nothing is with the client: the server answers with a status"
+#: Nothing is with the client yet: the server answers with a status.
+STATUS = Elsewhere("tests/translation/test_server.py::test_an_error_instead_of_a_stream_is_an_error")
 
 EVENTS: tuple[Row, ...] = (
     written(
@@ -184,23 +198,21 @@ EVENTS: tuple[Row, ...] = (
     written("text", TEXT_C, TEXT_A),
     written("block_end text", TEXT_C, TEXT_A),
     written("block_start reasoning", THINK_C, THINK_A),
-    written("reason", THINK_C, THINK_A),
+    written("reason", THINK_C, THINK_A, pitfalls="C120"),
     written(
         "sig",
         Streamed(
             a_stream(thoughts(0, "Hm.", signature="c2ln"), words(1, "Hello.")),
-            c_heard(THINK, SAY),
-            ("reasoning.state",),
+            c_heard(THINK, KEPT, SAY),
         ),
-        Later("replay of reasoning", THINK_A),
+        THINK_A,
     ),
     written("block_end reasoning", THINK_C, THINK_A),
     written(
         "redacted",
         Streamed(
             a_stream(block(0, {"type": "redacted_thinking", "data": "aGlk"}), words(1, "Hello.")),
-            c_heard(SAY),
-            ("reasoning.state",),
+            c_heard({"reasoning_details": [c_hidden()]}, SAY),
         ),
         NotHere("Chat has no redacted reasoning"),
     ),
@@ -211,7 +223,7 @@ EVENTS: tuple[Row, ...] = (
         CALL_C,
         Streamed(
             c_stream(first(0), finish="tool_calls"), a_heard(using(0, "{}"), stop="tool_use"), asked=A_ASKED
-        ),
+        ), pitfalls="P-70 C66",
     ),
     written(
         "custom tool",
@@ -226,7 +238,7 @@ EVENTS: tuple[Row, ...] = (
             ),
             asked={"tools": [{"type": "custom", "custom": {"name": "run"}}]},
         ),
-        NotHere("a Messages client declares no free-form tools"),
+        NotHere("a Messages client declares no free-form tools"), pitfalls="C73",
     ),
     written(
         "refusal",
@@ -265,7 +277,7 @@ EVENTS: tuple[Row, ...] = (
                     {"type": "citations_delta", "citation": Having({"url": PAGE, "encrypted_index": ""})},
                 )
             ),
-        ),
+        ), pitfalls="C155",
     ),
     written(
         "media",
@@ -293,10 +305,10 @@ EVENTS: tuple[Row, ...] = (
         Streamed(
             c_stream(SAY),
             a_heard(words(0, "Hello."), usage=Having({"input_tokens": 10, "output_tokens": 5})),
-        ),
+        ), pitfalls="C179",
     ),
     written("finish", TEXT_C, TEXT_A),
-    written("error before any output byte", Later(NOT_YET), Later(NOT_YET)),
+    written("error before any output byte", STATUS, STATUS),
     written(
         "error after output",
         Streamed(
@@ -319,6 +331,7 @@ DIRECTIONS: tuple[Row, ...] = (
                 c_heard(
                     {"reasoning_content": "Hm"},
                     {"reasoning_content": "."},
+                    KEPT,
                     {"content": "Hel"},
                     calls(whole_call(0)),
                     more(0, "{}"),
@@ -336,7 +349,7 @@ DIRECTIONS: tuple[Row, ...] = (
             ),
         ],
         NotHere("the client of this cell speaks Messages"),
-        "client \\ upstream",
+        "client \\ upstream", pitfalls="P-41 C207",
     ),
     nowhere("4.10", "**Resp**", "another protocol's", "client \\ upstream"),
     row(
@@ -365,7 +378,7 @@ DIRECTIONS: tuple[Row, ...] = (
             ),
             Streamed(c_stream(), a_heard()),
         ],
-        "client \\ upstream",
+        "client \\ upstream", pitfalls="P-13 P-41 C177",
     ),
     nowhere("4.10", "**Gem**", "another protocol's", "client \\ upstream"),
 )

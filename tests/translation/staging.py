@@ -74,6 +74,11 @@ class Passed:
         return str(self.answer.headers["x-rotator-lane"])
 
     @property
+    def repaired(self) -> bool:
+        """Whether the vendor refused reasoning that is not its own, and was asked again without it."""
+        return "x-rotator-repair" in self.answer.headers
+
+    @property
     def codes(self) -> list[str]:
         """Of the losses that the client is told."""
         return [loss["code"] for loss in json.loads(self.answer.headers.get("x-rotator-warnings", "[]"))]
@@ -81,12 +86,12 @@ class Passed:
 
 async def passed(house: House, client: str, body: Json, via: str, chunks: Sequence[bytes], stream: bool) -> Passed:
     """Ask the provider for what the vendor then says in these chunks."""
-    house.vendor.script(MODEL, Raw(200, SSE if stream else JSON, chunks))
+    house.vendor.script(body["model"], Raw(200, SSE if stream else JSON, chunks))
     house.vendor.requests.clear()
-    sent = json.dumps({**body, "model": f"{via}/{MODEL}"}).encode()
+    sent = json.dumps({**body, "model": f"{via}/{body['model']}"}).encode()
     answer = await house.ask(client, sent)
     await house.idle()
-    seen = house.vendor.requests[-1].body if house.vendor.requests else b""
+    seen = house.vendor.requests[0].body if house.vendor.requests else b""  # what a repair asks is no case's matter
     return Passed(sent, seen, answer)
 
 

@@ -42,6 +42,7 @@ def test_a_whole_answer_becomes_what_the_table_says(one: Found) -> None:
     agree(problems + code_differences(one.cell.losses, trip.codes), got)
 
 
+@pytest.mark.pitfall("C15", "C259")
 @pytest.mark.parametrize("protocol", ["chat", "messages"])
 def test_answers_obey_the_published_schemas(protocol: str) -> None:
     problems = []
@@ -57,6 +58,7 @@ def test_answers_obey_the_published_schemas(protocol: str) -> None:
     agree(problems, None)
 
 
+@pytest.mark.pitfall("P-41", "P-45", "C123", "C238")
 @pytest.mark.parametrize("one", STREAMABLE, ids=ids)
 def test_a_stream_folds_to_the_whole_answer(one: Found) -> None:
     body = laid(ANSWER[one.upstream], one.cell.upstream)
@@ -136,6 +138,7 @@ def test_an_answer_of_the_clients_own_protocol_is_told_whole(one: Found) -> None
     agree(differences(normal.answer(wanted), normal.answer(got)) + lost, got)
 
 
+@pytest.mark.pitfall("C17")
 def test_a_client_of_functions_gets_a_function_call() -> None:
     """Source: conversion-pitfalls.md P17, P45: what is legacy stays so in its own protocol."""
     trip = asked("chat", "chat", {"functions": [FUNCTION]})

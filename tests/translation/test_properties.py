@@ -80,6 +80,7 @@ def test_a_conversation_means_the_same_to_the_other_protocol(
 @EVERY_PAIR
 @often
 @given(exchanges=CONVERSATIONS)
+@pytest.mark.pitfall("P-58", "P-132")
 def test_the_same_conversation_gives_the_same_bytes(
     client: str, upstream: str, exchanges: tuple[Exchange, ...]
 ) -> None:
@@ -132,6 +133,7 @@ def through(protocol: str, usage: Usage) -> Usage:
 @PAIRS
 @often
 @given(usage=USAGES)
+@pytest.mark.pitfall("P-145")
 def test_usage_survives_the_way_there_and_back(client: str, upstream: str, usage: Usage) -> None:
     """Both protocols tell all five buckets."""
     there = through(upstream, usage)

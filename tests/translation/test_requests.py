@@ -23,6 +23,7 @@ def ids(one: Found) -> str:
     return one.id
 
 
+@pytest.mark.pitfall("C69")
 @pytest.mark.parametrize("one", CASES, ids=ids)
 def test_a_request_becomes_what_the_table_says(one: Found) -> None:
     case: Case = one.cell

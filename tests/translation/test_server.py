@@ -46,6 +46,7 @@ def fine(upstream: str, stream: bool) -> Raw:
     return Raw(200, SSE if stream else JSON, says_hello(upstream, stream))
 
 
+@pytest.mark.pitfall("C259")
 @PAIRS
 @STREAM
 async def test_losses_are_told_in_a_header(house: House, client: str, upstream: str, stream: bool) -> None:
@@ -60,6 +61,7 @@ async def test_losses_are_told_in_a_header(house: House, client: str, upstream: 
     assert "x-rotator-warnings" not in again.answer.headers
 
 
+@pytest.mark.pitfall("C226")
 @PAIRS
 @STREAM
 @pytest.mark.parametrize("fault", ["status", "frame", "end"])
@@ -76,6 +78,7 @@ async def test_what_fails_before_output_is_tried_again(
 
 @PAIRS
 @pytest.mark.parametrize("fault", ["frame", "end"])
+@pytest.mark.pitfall("P-20")
 async def test_a_failure_behind_output_is_told_in_band(house: House, client: str, upstream: str, fault: str) -> None:
     begun, gate = sent(upstream, unfolded(upstream, ANSWER[upstream]))[:BEGUN], Gate()
     gate.release(BEGUN)
@@ -94,6 +97,7 @@ async def test_a_failure_behind_output_is_told_in_band(house: House, client: str
 
 
 @PAIRS
+@pytest.mark.pitfall("P-121")
 async def test_an_error_instead_of_a_stream_is_an_error(house: House, client: str, upstream: str) -> None:
     body = json.dumps({"type": "error", "error": {"message": "Too long", "type": "invalid_request_error"}}).encode()
     answer = await ask(house, client, upstream, True, Raw(200, JSON, [body]))
@@ -105,6 +109,7 @@ async def test_an_error_instead_of_a_stream_is_an_error(house: House, client: st
 
 @PAIRS
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 429, 500, 529])
+@pytest.mark.pitfall("P-147")
 async def test_the_vendors_refusal_wears_the_clients_envelope(
     house: House, client: str, upstream: str, status: int
 ) -> None:
@@ -120,6 +125,7 @@ async def test_the_vendors_refusal_wears_the_clients_envelope(
 
 @PAIRS
 @pytest.mark.parametrize("size", [1, 2, 7, 64, 100_000])
+@pytest.mark.pitfall("P-122")
 async def test_the_client_hears_the_same_however_the_vendor_writes(
     house: House, client: str, upstream: str, size: int
 ) -> None:
@@ -129,3 +135,14 @@ async def test_the_client_hears_the_same_however_the_vendor_writes(
     got = await passed(house, client, body, provider(upstream), chunks, True)
     by_hand = streamed(asked(client, upstream, TOOLS[client], stream=True), [whole])
     assert bare(client, got.answer.body) == bare(client, by_hand.body)
+
+
+@pytest.mark.parametrize(("more", "version"), [({}, "2026-10-21"), ({"temperature": 0.5}, "2023-06-01")])
+async def test_the_version_goes_by_what_the_body_needs(house: House, more: dict[str, Any], version: str) -> None:
+    """protocols.md 0.2 item 1; the protocol's own default is the older one."""
+    got = await passed(
+        house, "chat", {**LEAST["chat"], **more}, provider("messages"), says_hello("messages", False), False
+    )
+    assert got.answer.status == 200
+    (asked_,) = house.vendor.requests
+    assert dict(asked_.headers)["anthropic-version"] == version

@@ -1,6 +1,7 @@
 """Every case of the tables through the real server: requests as the vendor sees them, answers as the client does."""
 
 import json
+import re
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -30,6 +31,7 @@ REFUSED = list(found(REQUESTS, Refused))
 TOLD = list(found((*ANSWERS, *STREAMS), Told))
 FAILING = list(found(ANSWERS, Failing))
 PLAYED = list(found((*STREAMS, *ANSWERS), Streamed))
+ENVELOPES = re.compile(rb"rot1\.[\w.-]+")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -77,14 +79,15 @@ async def test_a_request_of_the_vendors_own_protocol_passes_in_every_lane(house:
     stream = bool(body.get("stream"))
     via = provider(one.client, lane)
     got = await passed(house, one.client, body, via, says_hello(one.client, stream), stream)
-    assert got.lane == lane
+    assert got.lane == lane or got.repaired
     own = laid(LEAST[one.client], one.cell.own) if one.cell.own is not None and lane == "translate" else body
     if lane == "raw":
-        assert got.seen == got.sent.replace(f'"{via}/m"'.encode(), b'"m"', 1)
+        assert got.seen == got.sent.replace(f'"{via}/'.encode(), b'"', 1)
     elif lane == "native":
         assert got.wire == body
     else:
-        agree(differences(normal.request(own), normal.request(got.wire)) + got.codes, got.wire)
+        lost = [] if got.repaired else got.codes
+        agree(differences(normal.request(own), normal.request(got.wire)) + lost, got.wire)
 
 
 @pytest.mark.parametrize("one", TOLD, ids=ids)
@@ -123,8 +126,8 @@ def answer_chunks(one: Found, stream: bool) -> Sequence[bytes]:
 
 
 def bare(protocol: str, body: bytes) -> Any:
-    """What a stream says, without the names, ids and times of this one."""
-    events = heard(protocol, body)
+    """What a stream says, without the names, ids and times of this one, and what its envelopes hold."""
+    events = heard(protocol, ENVELOPES.sub(b"rot1.", body))
     if protocol == "chat":
         return events
     nameless = {"id": "", "model": ""}

@@ -186,6 +186,16 @@ def a_answer(*blocks: Any, stop: str | None = "end_turn", **more: Any) -> Body:
     return {"content": content, "stop_reason": stop, **more}
 
 
+def c_thought(words: str, index: int = 0) -> Body:
+    """The entry in which a Chat client keeps a thinking block; the state is sealed."""
+    return {"type": "reasoning.text", "text": words, "signature": Like(r"^rot1\."), "index": index}
+
+
+def c_hidden(index: int = 0) -> Body:
+    """The same of a redacted one."""
+    return {"type": "reasoning.encrypted", "data": Like(r"^rot1\."), "index": index}
+
+
 def schema_format(schema: Any, name: str = "city", **more: Any) -> Body:
     """Chat's ``response_format``."""
     return {"type": "json_schema", "json_schema": {"name": name, "schema": schema, **more}}

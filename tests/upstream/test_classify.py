@@ -140,6 +140,7 @@ def test_quota_and_transient(row: Row) -> None:
     ["invalid api key", "authentication failed: 401", LOW, "workspace has reached it", "API key not valid", REACHED],
 )
 @pytest.mark.parametrize("protocol", ["chat", "messages"])
+@pytest.mark.pitfall("P-130")
 def test_a_5xx_is_the_servers_whatever_it_says(protocol: str, status: int, words: str) -> None:
     body = {"error": {"message": words}}
     assert judged(protocol, status, body).blame in ("provider", "network")

@@ -111,6 +111,7 @@ def test_what_headers_state(headers: dict[str, str], seconds: float | None) -> N
     assert found == (None if seconds is None else pytest.approx(seconds, rel=1e-9))
 
 
+@pytest.mark.pitfall("P-163")
 def test_of_several_limits_that_are_used_up_the_latest_counts() -> None:
     headers = {
         "x-ratelimit-remaining-requests": "0",

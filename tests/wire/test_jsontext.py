@@ -129,6 +129,7 @@ def test_the_place_of_the_fault_is_told() -> None:
     assert caught.value.position == 6
 
 
+@pytest.mark.pitfall("C273")
 @pytest.mark.parametrize("reader", READERS, ids=["loads", "loads_exact", "read"])
 @pytest.mark.parametrize("filler", [b"", b'"' + b"{[" * 300 + b'",', b'"' + b"x" * 40_000 + b'",'])
 @pytest.mark.parametrize(("opening", "inner", "closing"), [(b"[", b"", b"]"), (b'{"a":', b"[]", b"}")])

@@ -83,6 +83,7 @@ def suite_read(chunks: Iterable[bytes], **options: Any) -> list[tuple[str, str, 
     return [(frame.event or "message", frame.data.decode(), frame.id) for frame in read_all(chunks, **options)]
 
 
+@pytest.mark.pitfall("P-123", "C227")
 @pytest.mark.skipif(not SUITE.exists(), reason="the conformance suites are not here")
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # the checker leaves its file to the collector
 def test_the_public_suite() -> None:
@@ -120,6 +121,7 @@ def test_a_cutter_loses_nothing_and_gives_each_frame_at_once(chunks: list[bytes]
     assert cutter.pending == 0
 
 
+@pytest.mark.pitfall("P-122", "P-123", "C227", "C271")
 @given(cut())
 @example([b"id: 1\n\ndata: a\n\n"])
 @example([BOM, b"data: a\r\n\r\n", BOM + b"data: b\n\n"])

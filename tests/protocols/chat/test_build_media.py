@@ -56,6 +56,7 @@ TOLD: list[tuple[Media, Any, list[str]]] = [
 ]
 
 
+@pytest.mark.pitfall("C145")
 @pytest.mark.parametrize(("part", "content", "codes"), TOLD)
 def test_a_medium(part: Media, content: Any, codes: list[str]) -> None:
     assert messages(said("user", part)) == ([user(content)], codes)
@@ -76,6 +77,7 @@ REFUSED = [
 ]
 
 
+@pytest.mark.pitfall("C144", "C145")
 @pytest.mark.parametrize(("part", "reason"), REFUSED)
 def test_a_medium_that_has_no_place(part: Media, reason: str) -> None:
     found = Media(part.kind, part.source, part.media_type, at=("messages", 0, "content", 1))

@@ -119,6 +119,7 @@ SAME: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.pitfall("C24", "C45", "C67", "C89", "C98", "C105", "C134", "C148", "C193", "C267")
 @pytest.mark.parametrize("name", SAME)
 def test_a_request_comes_back_as_it_was(name: str) -> None:
     wire = SAME[name]

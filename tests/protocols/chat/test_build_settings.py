@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -53,7 +55,7 @@ TOLD: list[tuple[dict[str, Any], dict[str, Any], list[Loss]]] = [
      {"response_format": schema(schema=SCHEMA)}, [Loss("format.strict", "f")]),
     ({"output": Output(format=Format("json_schema", {"type": "OBJECT", "properties": {"q": {"type": "STRING"}}}))},
      {"response_format": schema(schema=SCHEMA)}, []),
-    ({"cache": CacheWish("k", CacheMark())}, {"prompt_cache_key": "k"}, [Loss("cache.breakpoint")]),
+    ({"cache": CacheWish("k", CacheMark())}, {"prompt_cache_key": "k"}, []),
     ({"meta": Meta("", {"a": "b"})}, {"user": ""}, [Loss("meta.metadata", "metadata")]),
     ({"meta": Meta(metadata={})}, {}, []),
     ({"meta": Meta(tier="auto")}, {}, []),
@@ -62,16 +64,17 @@ TOLD: list[tuple[dict[str, Any], dict[str, Any], list[Loss]]] = [
     ({"meta": Meta(tier="ultrafast")}, {}, [Loss("meta.tier", "service_tier")]),
     ({"continues": Continuation(store=True)}, {}, [Loss("field.foreign", "store")]),
     ({"continues": Continuation(store=False, background=False)}, {}, []),
-    ({"reasoning": ReasoningWish(effort="low", at=("output_config", "effort"), rest={"x": 1})}, {},
-     [Loss("reasoning.wish", "output_config.effort"), Loss("field.foreign", "output_config.effort.x")]),
-    ({"reasoning": ReasoningWish(False, at=("thinking",))}, {}, [Loss("reasoning.wish", "thinking")]),
-    ({"reasoning": ReasoningWish(budget=0)}, {}, [Loss("reasoning.wish")]),
-    ({"reasoning": ReasoningWish(display="hidden")}, {}, [Loss("reasoning.wish")]),
+    ({"reasoning": ReasoningWish(effort="low", at=("output_config", "effort"), rest={"x": 1})},
+     {"reasoning_effort": "low"}, [Loss("field.foreign", "output_config.effort.x")]),
+    ({"reasoning": ReasoningWish(False, at=("thinking",))}, {"reasoning_effort": "none"}, []),
+    ({"reasoning": ReasoningWish(budget=0)}, {"reasoning_effort": "none"}, []),
+    ({"reasoning": ReasoningWish(display="hidden")}, {}, []),
     ({"rest": {"container": "c", "prompt_cache_options": {}, "prompt_cache_retention": "24h",
                "stream_options": {"include_obfuscation": False}}}, {}, [Loss("field.foreign", "container")]),
 ]
 
 
+@pytest.mark.pitfall("C40", "C186")
 @pytest.mark.parametrize(("more", "told", "losses"), TOLD)
 def test_a_setting(more: dict[str, Any], told: dict[str, Any], losses: list[Loss]) -> None:
     ledger = Ledger()
@@ -99,10 +102,12 @@ def test_json_mode_needs_the_word(form: Format, codes: list[str]) -> None:
     assert lost == codes[:-1]
 
 
+UNKEPT = "is kept by its own vendor only: send the whole conversation"
 REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"output": Output(0)}, "max_tokens", "an answer of no tokens cannot be asked for in Chat Completions"),
     ({"continues": Continuation("resp_1")}, "previous_response_id", "is known to its own vendor only"),
-    ({"continues": Continuation(conversation="c")}, "conversation", "is known to its own vendor only"),
+    ({"continues": Continuation(conversation="c")}, "conversation", UNKEPT),
+    ({"continues": Continuation(begins=True)}, "conversation", UNKEPT),
     ({"continues": Continuation(background=True)}, "background", "Chat Completions has no answers in the background"),
     ({"output": Output(modalities=("TEXT", "IMAGE"))}, "modalities",
      "an answer with IMAGE cannot be asked for in Chat Completions"),
@@ -113,9 +118,37 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
 ]
 
 
+@pytest.mark.pitfall("C97", "C195")
 @pytest.mark.parametrize(("more", "param", "reason"), REFUSED)
 def test_what_cannot_be_had_is_refused(more: dict[str, Any], param: str, reason: str) -> None:
     with pytest.raises(Refused) as refused:
         built(asked(**more))
     error = refused.value.error
     assert (error.status, error.param, error.message) == (400, param, f"{param}: {reason}")
+
+
+def user_of(id: str) -> str:
+    """What a vendor is told of the person."""
+    made, codes = built(asked(meta=Meta(id)))
+    assert codes == []
+    return str(made.body["user"])
+
+
+def test_a_long_id_is_a_hash_of_the_person() -> None:
+    """Claude Code's names the session, too.  Source: clients.md 1.7."""
+    device = "d" * 64
+    one, two = (
+        user_of(json.dumps({"device_id": device, "account_uuid": "", "session_id": f"{number}{'0' * 35}"}))
+        for number in (1, 2)
+    )
+    assert one == two and len(one) == 64
+    assert user_of(json.dumps({"device_id": "e" * 64, "account_uuid": "", "session_id": "1"})) != one
+
+
+@pytest.mark.parametrize("id", ["u" * 65, "{" + "u" * 64, "[" + "1," * 40 + "1]", json.dumps({"device_id": "d" * 64})])
+def test_other_long_ids_are_hashed_whole(id: str) -> None:
+    assert user_of(id) == sha256(id.encode()).hexdigest()
+
+
+def test_an_id_that_fits_is_told() -> None:
+    assert user_of('{"session_id":"1"}') == '{"session_id":"1"}'

@@ -52,8 +52,9 @@ DECLARED: list[tuple[tuple[Tool, ...], list[Any] | None, list[str]]] = [
     ((Tool("run", "custom", "Runs."),), [custom()], []),
     ((SEARCH,), None, ["tool.hosted"]),
     ((Tool("f"), SEARCH), [function("f", parameters=NOTHING)], ["tool.hosted"]),
-    ((Tool("f", cache=CacheMark(), rest={"defer_loading": True}),), [function("f", parameters=NOTHING)],
-     ["field.foreign", "cache.breakpoint"]),
+    ((Tool("f"), Tool("find", "hosted", finds_tools=True)), [function("f", parameters=NOTHING)], ["tool.search"]),
+    ((Tool("f", cache=CacheMark(), rest={"defer_loading": True, "eager_input_streaming": True, "x": 1}),),
+     [function("f", parameters=NOTHING)], ["field.foreign"]),
     ((Tool("f", schema=SCHEMA), Tool("f", schema=SCHEMA, cache=CacheMark())), [function("f", parameters=SCHEMA)],
      ["tool.duplicate"]),
     ((Tool("f"), Tool("f_2"), Tool("f", schema=SCHEMA)),
@@ -62,9 +63,10 @@ DECLARED: list[tuple[tuple[Tool, ...], list[Any] | None, list[str]]] = [
 ]
 
 
+@pytest.mark.pitfall("C41", "C44")
 @pytest.mark.parametrize(("tools", "told", "codes"), DECLARED)
 def test_declared_tools(tools: tuple[Tool, ...], told: list[Any] | None, codes: list[str]) -> None:
-    made, lost = built(asked(tools=tools))
+    made, lost = built(asked(tools=tools), hosted_tools="drop")
     assert (made.body.get("tools"), lost) == (told, codes)
 
 
@@ -141,9 +143,9 @@ CHOICES: list[tuple[ToolPolicy, dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("policy", "told"), CHOICES)
 def test_the_choice_among_tools(policy: ToolPolicy, told: dict[str, Any]) -> None:
-    made, codes = built(asked(tools=(*TOOLS, CUSTOM, SEARCH), policy=policy))
+    made, codes = built(asked(tools=(*TOOLS, CUSTOM, SEARCH), policy=policy), hosted_tools="drop")
     found = {name: value for name, value in made.body.items() if name in ("tool_choice", "parallel_tool_calls")}
-    assert (found, codes) == (told, ["tool.hosted"])
+    assert (found, codes) == (told, [] if policy.mode == "none" else ["tool.hosted"])
 
 
 def test_the_rest_of_a_choice_is_lost() -> None:
@@ -154,7 +156,7 @@ def test_the_rest_of_a_choice_is_lost() -> None:
 
 
 @pytest.mark.parametrize("policy", [
-    ToolPolicy("auto"), ToolPolicy("none"), ToolPolicy("required"), ToolPolicy("named", ("f",)),
+    ToolPolicy("auto"), ToolPolicy("none"), ToolPolicy("required"),
     ToolPolicy("allowed", ("f",), required=True), ToolPolicy(parallel=False),
 ])
 def test_a_choice_without_tools_is_left_out(policy: ToolPolicy) -> None:
@@ -167,16 +169,18 @@ ELSEWHERE = "only a tool that another provider runs may be called, and it does n
 REFUSED: list[tuple[tuple[Tool, ...], ToolPolicy, str]] = [
     (TOOLS, ToolPolicy("named", ("g",)), "no tool is called g"),
     (TOOLS, ToolPolicy("allowed", ("lookup", "g", "h")), "no tool is called g"),
+    ((), ToolPolicy("named", ("g",)), "no tool is called g"),
     ((*TOOLS, SEARCH), ToolPolicy("named", ("web_search",)), ELSEWHERE),
     ((SEARCH,), ToolPolicy("required"), ELSEWHERE),
     ((*TOOLS, SEARCH), ToolPolicy("allowed", ("web_search",), required=True), ELSEWHERE),
 ]
 
 
+@pytest.mark.pitfall("C58")
 @pytest.mark.parametrize(("tools", "policy", "reason"), REFUSED)
 def test_a_choice_that_cannot_be_kept_is_refused(tools: tuple[Tool, ...], policy: ToolPolicy, reason: str) -> None:
     with pytest.raises(Refused) as refused:
-        built(asked(tools=tools, policy=policy))
+        built(asked(tools=tools, policy=policy), hosted_tools="drop")
     error = refused.value.error
     assert (error.status, error.param, error.message) == (400, "tool_choice", f"tool_choice: {reason}")
 

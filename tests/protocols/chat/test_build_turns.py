@@ -13,6 +13,7 @@ from rotator.neutral.parts import (
     Citation,
     Media,
     Opaque,
+    Origin,
     Reasoning,
     Refusal,
     Source,
@@ -22,6 +23,7 @@ from rotator.neutral.parts import (
     ToolCall,
 )
 from rotator.neutral.request import Turn
+from rotator.wire.jsontext import dumps
 from tests.protocols.chat.bodies import (
     CAT,
     GO,
@@ -48,6 +50,7 @@ IMAGE = Media("image", Source("url", CAT))
 PLACED = "[an image, in the user message that follows]"
 NO_RESULT = "The result of this tool call is missing."
 FAILED = '{"error":"The tool call failed without a message."}'
+MARK = {"prompt_cache_breakpoint": {"mode": "explicit"}}
 THOUGHT = Reasoning((Thought("Hm."),))
 SIGNED = Reasoning((Thought("Hm."), Thought("So.")), State("signature", "s"))
 HOSTED = Opaque("messages", "server_tool_use", {}, "hosted")
@@ -120,8 +123,8 @@ CONVERSATIONS: dict[str, tuple[list[Turn], list[Any], list[str]]] = {
     "a failure": (
         [HI, said("assistant", called("a"), called("b")),
          said("tool", gave("a", "no", is_error=True), gave("b", is_error=True))],
-        [user("Hi"), assistant(tool_calls=[call("a"), call("b")]), result("no", "a"), result(FAILED, "b")],
-        ["result.error_flag"]),
+        [user("Hi"), assistant(tool_calls=[call("a"), call("b")]), result('{"error":"no"}', "a"), result(FAILED, "b")],
+        []),
     "an empty result": (
         [HI, said("assistant", called("a")), said("tool", gave("a", is_error=False))],
         [user("Hi"), assistant(tool_calls=[call("a")]), result("", "a")], []),
@@ -161,18 +164,40 @@ CONVERSATIONS: dict[str, tuple[list[Turn], list[Any], list[str]]] = {
     "a readable part of an assistant": (
         [HI, said("assistant", Opaque("messages", "compaction", {}, text="So far.")), GO],
         [user("Hi"), assistant("So far."), user("Go on")], ["part.foreign"]),
-    "a part beside others": (
-        [said("user", Opaque("gemini", "x", {}), "Hi"), said("assistant", "A", Opaque("gemini", "y", {})), GO],
-        [user("Hi"), assistant("A"), user("Go on")], ["part.foreign"]),
+    "an instruction that is shown once": (
+        [HI, said("system", "Now.", rest={"clear_at": "next_user_message"}), said("assistant", "A"), GO,
+         said("system", "Still.", rest={"clear_at": "never"}),
+         said("system", "Then.", rest={"clear_at": "next_user_message"})],
+        [user("Hi"), assistant("A"), user("Go on"), {"role": "system", "content": "Still."},
+         {"role": "system", "content": "Then."}],
+        []),
+    "an instruction that is over after a call": (
+        [HI, said("system", "Now.", rest={"clear_at": "next_user_message"}), said("assistant", called("a")),
+         said("tool", gave("a", "x"))],
+        [user("Hi"), assistant(tool_calls=[call("a")]), result("x", "a")], []),
+    "an effort in the middle": (
+        [HI, said("system", "Now.", rest={"output_config": {"effort": "low"}}),
+         said("system", "So.", rest={"output_config": {"effort": "low", "x": 1}})],
+        [user("Hi"), *({"role": "system", "content": one} for one in ("Now.", "So."))], ["field.foreign"]),
+    "tools that were found": (
+        [HI, said("assistant", called("a")),
+         said("tool", gave("a", Opaque("messages", "tool_reference", {}, "reference", "f")))],
+        [user("Hi"), assistant(tool_calls=[call("a")]), result("f", "a")], []),
+    "tools that come and go": (
+        [said("system", *(Opaque("messages", kind, {}, text="Now f.") for kind in ("tool_addition", "tool_removal"))),
+         HI],
+        [{"role": "system", "content": [text("Now f."), text("Now f.")]}, user("Hi")], ["tool.changes"]),
 }
 
 
+@pytest.mark.pitfall("C86")
 @pytest.mark.parametrize("name", CONVERSATIONS)
 def test_a_conversation(name: str) -> None:
     turns, told, codes = CONVERSATIONS[name]
     assert messages(*turns) == (told, codes)
 
 
+@pytest.mark.pitfall("C77", "C131")
 def test_reasoning_for_servers_that_want_it() -> None:
     told, codes = messages(
         HI,
@@ -190,6 +215,101 @@ def test_reasoning_for_servers_that_want_it() -> None:
         assistant("", reasoning_content="Hm."),
         user("Go on"),
     ]
+    assert codes == ["reasoning.state"]
+
+
+HOME = Origin("this", "family", "account")
+ENTRIES = [{"type": "reasoning.text", "text": "Hm.", "signature": "c2ln", "index": 0}]
+PROVED = State("encrypted", dumps(ENTRIES).decode(), HOME)
+
+
+@pytest.mark.pitfall("C131")
+@pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
+def test_reasoning_under_the_vendors_own_name(name: str) -> None:
+    """On all turns of a tool conversation, as it was (conversion-pitfalls.md P131); nothing where there was none."""
+    told, codes = messages(
+        HI,
+        said("assistant", Reasoning((Thought("  One\n"),)), called("a")),
+        said("tool", gave("a", "x")),
+        said("assistant", called("b")),
+        said("tool", gave("b", "y")),
+        said("assistant", THOUGHT, "A"),
+        GO,
+        dialect={"reasoning_history": name},
+    )
+    assert told == [
+        user("Hi"),
+        assistant(tool_calls=[call("a")], **{name: "  One\n"}),
+        result("x", "a"),
+        assistant(tool_calls=[call("b")]),
+        result("y", "b"),
+        assistant("A", **{name: "Hm."}),
+        user("Go on"),
+    ]
+    assert codes == []
+
+
+def test_reasoning_in_the_text() -> None:
+    told, codes = messages(
+        HI,
+        said("assistant", THOUGHT, "A", called("a")),
+        said("tool", gave("a", "x")),
+        said("assistant", THOUGHT),
+        GO,
+        dialect={"reasoning_history": "think_tags"},
+    )
+    assert told == [
+        user("Hi"),
+        assistant("<think>\nHm.\n</think>\n\nA", tool_calls=[call("a")]),
+        result("x", "a"),
+        assistant("<think>\nHm.\n</think>\n\n"),
+        user("Go on"),
+    ]
+    assert codes == []
+
+
+#: A turn for a vendor that takes back what it wrote in ``reasoning_details``, its message, the codes of its losses.
+DETAILED: dict[str, tuple[Turn, Any, list[str]]] = {
+    "its own": (
+        said("assistant", THOUGHT, Reasoning(state=PROVED), "A"), assistant("A", reasoning_details=ENTRIES), []),
+    "its own, without a text": (
+        said("assistant", Reasoning(state=PROVED)), assistant("", reasoning_details=ENTRIES), []),
+    "of two blocks": (
+        said("assistant", Reasoning(state=PROVED), Reasoning(state=PROVED), "A"),
+        assistant("A", reasoning_details=ENTRIES * 2), []),
+    "nobody's": (said("assistant", THOUGHT, "A"), assistant("A"), ["reasoning.history"]),
+    "not proved": (
+        said("assistant", Reasoning(state=PROVED._replace(origin=None)), "A"), assistant("A"), ["reasoning.state"]),
+    "another vendor's": (
+        said("assistant", SIGNED, "A"), assistant("A"), ["reasoning.state", "reasoning.history"]),
+    "no list of entries": (
+        said("assistant", Reasoning(state=PROVED._replace(value="gAAAA")), "A"), assistant("A"), ["reasoning.state"]),
+}
+
+
+@pytest.mark.parametrize("name", DETAILED)
+def test_reasoning_of_vendors_that_prove_theirs(name: str) -> None:
+    turn, wire, lost = DETAILED[name]
+    told, codes = messages(HI, turn, GO, dialect={"reasoning_history": "reasoning_details"})
+    assert told == [user("Hi"), wire, user("Go on")]
+    assert codes == lost
+
+
+def test_proved_entries_are_of_no_use_as_words() -> None:
+    told, codes = messages(
+        HI, said("assistant", Reasoning(state=PROVED), "A"), GO, dialect={"reasoning_history": "reasoning_content"}
+    )
+    assert told == [user("Hi"), assistant("A"), user("Go on")]
+    assert codes == ["reasoning.state"]
+
+
+def test_a_calls_signature_goes_back_where_it_is_proved() -> None:
+    """Source: protocols.md 2.4, row "Signature"; in any dialect."""
+    proved, other = State("signature", "c2ln", HOME), State("signature", "c2ln")
+    calls = (ToolCall("a", "f", "{}", state=proved), ToolCall("b", "f", "{}", state=other))
+    told, codes = messages(HI, said("assistant", *calls), said("tool", gave("a", "x"), gave("b", "y")))
+    signed = {"extra_content": {"google": {"thought_signature": "c2ln"}}}
+    assert told[1] == assistant(tool_calls=[{**call("a", "f", "{}"), **signed}, call("b", "f", "{}")])
     assert codes == ["reasoning.state"]
 
 
@@ -234,7 +354,6 @@ def test_what_stands_beside_is_told_once_or_with_its_place() -> None:
     build(asked(*turns), ChatDialect(), ledger)
     assert ledger.losses == [
         Loss("field.foreign", "messages[0].content[0].x"),
-        Loss("cache.breakpoint"),
         Loss("reasoning.state"),
         Loss("citations.history"),
         Loss("field.foreign", "messages[1].content[1].caller"),
@@ -260,15 +379,24 @@ def test_a_loss_names_the_clients_place() -> None:
     ]
 
 
-def test_every_part_that_is_left_out_is_told() -> None:
-    ledger = Ledger()
-    turns = (
-        said("user", Opaque("gemini", "x", {}, at=("a",)), "Hi", Opaque("gemini", "x", {}, at=("b",))),
-        said("assistant", Opaque("gemini", "x", {}, at=("c",)), called("1"), Opaque("gemini", "x", {}, at=("d",))),
-        said("tool", gave("1", Opaque("gemini", "x", {}, at=("e",)), "x")),
-    )
-    build(asked(*turns), ChatDialect(), ledger)
-    assert [(loss.code, loss.path) for loss in ledger.losses] == [("part.foreign", path) for path in "abcde"]
+def test_a_call_that_the_model_made_itself_says_nothing_by_it() -> None:
+    turns = (HI, said("assistant", called("a", rest={"caller": {"type": "direct"}, "y": 1})), said("tool", gave("a")))
+    assert messages(*turns)[1] == ["field.foreign"]
+
+
+def test_a_failure_may_be_told_plainly() -> None:
+    turns = (HI, said("assistant", called("a"), called("b")),
+             said("tool", gave("a", "no", is_error=True), gave("b", is_error=True)))
+    told, codes = messages(*turns, dialect={"tool_errors": "plain"})
+    assert (told[2:], codes) == ([result("no", "a"), result(FAILED, "b")], ["result.error_flag"])
+
+
+def test_a_failure_is_one_text_whatever_it_held() -> None:
+    """Its picture is told where it went, its mark stays."""
+    turns = (HI, said("assistant", called("a")), said("tool", gave("a", "no", IMAGE, is_error=True, cache=CacheMark())))
+    told, _ = messages(*turns, dialect={"cache": "breakpoint"})
+    words = '{"error":"no\\n\\n[an image, in the user message that follows]"}'
+    assert told[2] == result([{**text(words), **MARK}], "a")
 
 
 REFUSED: list[tuple[list[Turn], str, str]] = [
@@ -277,6 +405,12 @@ REFUSED: list[tuple[list[Turn], str, str]] = [
     ([said("user", Opaque("gemini", "x", {}, at=("p",)))], "p",
      "a part of the type x has no place in Chat Completions"),
     ([HI, said("assistant", Opaque("gemini", "x", {}, at=("p",)))], "p",
+     "a part of the type x has no place in Chat Completions"),
+    ([said("user", "Hi", Opaque("gemini", "x", {}, at=("p",)))], "p",
+     "a part of the type x has no place in Chat Completions"),
+    ([HI, said("assistant", "A", Opaque("gemini", "x", {}, at=("p",))), GO], "p",
+     "a part of the type x has no place in Chat Completions"),
+    ([HI, said("assistant", called("a")), said("tool", gave("a", "x", Opaque("gemini", "x", {}, at=("p",))))], "p",
      "a part of the type x has no place in Chat Completions"),
     ([HI, said("assistant", called("a")), said("tool", gave("a", Opaque("gemini", "x", {}, at=("p",))))], "p",
      "a part of the type x has no place in Chat Completions"),

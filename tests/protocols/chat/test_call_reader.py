@@ -204,6 +204,7 @@ CALLS: dict[str, tuple[list[Any], list[Event]]] = {
 }
 
 
+@pytest.mark.pitfall("P-05", "P-11", "P-31", "P-60", "P-136", "C121", "C206", "C207", "C209", "C230", "C269")
 @pytest.mark.parametrize("name", CALLS)
 def test_calls(name: str) -> None:
     deltas, events = CALLS[name]
@@ -219,6 +220,7 @@ def test_calls_are_put_in_order(name: str) -> None:
     assert fold(ordered) == fold(events)
 
 
+@pytest.mark.pitfall("P-10")
 def test_a_call_that_nobody_named_is_none() -> None:
     ledger = Ledger()
     events = read(chunk(calling(more(0, "{}", "call_1"))), chunk({}, "tool_calls"), ledger=ledger)
@@ -238,9 +240,10 @@ def test_what_comes_behind_whole_arguments_is_left_out() -> None:
     assert events[1:-2] == [*call(0, "call_1", "one", "{}"), *call(1, "call_2", "two", "{}")]
     assert ledger.losses == []
     assert read(*map(chunk, data), chunk({}, "tool_calls"), ledger=ledger) == events
-    assert codes(ledger) == {"arguments.invalid"}
+    assert codes(ledger) == {"answer.late"}
 
 
+@pytest.mark.pitfall("P-31", "P-58", "C69")
 def test_ids_that_are_made_differ_and_stay() -> None:
     places = [("a", 0, 0, "n"), ("b", 0, 0, "n"), ("a", 1, 0, "n"), ("a", 0, 1, "n"), ("a", 0, 0, "m")]
     made = [made_id(*place) for place in places]

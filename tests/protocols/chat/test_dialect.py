@@ -43,6 +43,7 @@ def test_what_is_said_without_a_dialect() -> None:
 @pytest.mark.parametrize("options", [
     {"max_tokens": "max_completion_tokens"},
     {"instructions": "developer", "text": "joined", "reasoning_history": "reasoning_content"},
+    {"reasoning_history": "think_tags", "reasoning_answer": "think_open"},
 ])
 def test_a_providers_file_names_the_choices(options: dict[str, Any]) -> None:
     assert repr(module("codec").ChatCodec().with_dialect(options)._dialect) == repr(ChatDialect(**options))
@@ -54,6 +55,7 @@ def test_what_is_no_choice_is_refused(options: dict[str, Any]) -> None:
         module("codec").ChatCodec().with_dialect(options)
 
 
+@pytest.mark.pitfall("C115")
 def test_the_name_of_the_limit() -> None:
     new = {"max_tokens": "max_completion_tokens"}
     for dialect, name in (({}, "max_tokens"), (new, "max_completion_tokens")):
@@ -90,6 +92,7 @@ def test_a_changed_role_is_noted() -> None:
 JOINED = {"text": "joined"}
 
 
+@pytest.mark.pitfall("P-117")
 def test_texts_are_one_string_for_servers_that_take_no_parts() -> None:
     turns = (
         said("system", "S", "T"),
@@ -106,10 +109,11 @@ def test_texts_are_one_string_for_servers_that_take_no_parts() -> None:
             result("x\n\ny", "c"),
             user("a\n\nb"),
         ],
-        ["cache.breakpoint"],
+        [],
     )
 
 
+@pytest.mark.pitfall("C258")
 def test_a_chat_clients_texts_are_joined_too() -> None:
     """Its marks are lost with the parts that carried them."""
     own = body(system([text("S"), text("T")]), user([text("a", **MARK)]), assistant([text("A"), text("B")]))
@@ -122,9 +126,10 @@ def test_pictures_stay_parts() -> None:
     assert replayed(own, **JOINED) == (own, [])
 
 
+@pytest.mark.pitfall("C131")
 def test_reasoning_of_a_chat_client_is_its_own_in_any_dialect() -> None:
     own = body(user("Hi"), assistant("A", reasoning_content="T"), user("Go on"))
-    for chosen in ("drop", "reasoning_content"):
+    for chosen in ("drop", "reasoning_content", "reasoning", "reasoning_details", "think_tags"):
         assert replayed(own, reasoning_history=chosen) == (own, [])
 
 

@@ -61,6 +61,7 @@ def write(said: Finish | None, own: bool = False, refused: bool = False, called:
     return finish.write_finish(said, own, refused=refused, called=called, ledger=Ledger())
 
 
+@pytest.mark.pitfall("C1", "C2", "C3", "C4", "C6")
 @pytest.mark.parametrize("place", [0, 1, 2], ids=["alone", "called", "refused"])
 @pytest.mark.parametrize("word", READ)
 def test_a_finish_reason_is_read(word: str, place: int) -> None:
@@ -71,6 +72,7 @@ def test_every_reason_is_in_the_table() -> None:
     assert WRITTEN.keys() == set(get_args(Reason))
 
 
+@pytest.mark.pitfall("C5", "C8")
 @pytest.mark.parametrize("reason", WRITTEN)
 def test_a_finish_reason_is_written(reason: Any) -> None:
     ledger = Ledger()
@@ -85,12 +87,14 @@ def test_a_finish_without_a_native_word_is_named_in_the_loss() -> None:
     assert ledger.losses == [Loss("finish.native", "", "pause")]
 
 
+@pytest.mark.pitfall("C6")
 @pytest.mark.parametrize("called", ["tool_calls", "function_call"])
 @pytest.mark.parametrize("reason", ["tool_calls", "stop"])
 def test_calls_end_with_their_word(reason: Any, called: str) -> None:
     assert write(Finish(reason), called=called) == called
 
 
+@pytest.mark.pitfall("C7")
 def test_a_limit_behind_a_call_stays() -> None:
     assert write(Finish("length"), called="tool_calls") == "length"
 
@@ -99,6 +103,7 @@ def test_a_refusal_in_words_ends_with_stop() -> None:
     assert write(Finish("refusal"), refused=True) == "stop"
 
 
+@pytest.mark.pitfall("C16")
 @pytest.mark.parametrize(("called", "word"), [("", "stop"), ("tool_calls", "tool_calls")])
 def test_where_no_finish_came_the_calls_tell(called: str, word: str) -> None:
     notes: list[Note] = []
@@ -106,6 +111,7 @@ def test_where_no_finish_came_the_calls_tell(called: str, word: str) -> None:
     assert [note.code for note in notes] == ["finish.inferred"]
 
 
+@pytest.mark.pitfall("C169")
 @pytest.mark.parametrize(
     ("said", "word"),
     [
@@ -148,6 +154,7 @@ def test_an_error_beside_the_word_says_more() -> None:
     assert finish.failed_answer({"error": "It broke"}, "error").envelope is None
 
 
+@pytest.mark.pitfall("C8", "C14")
 @pytest.mark.parametrize(
     ("said", "kind", "message"),
     [

@@ -31,6 +31,7 @@ from rotator.neutral.request import (
     Tool,
     ToolPolicy,
     Turn,
+    WebSearch,
 )
 from tests.protocols.chat.bodies import (
     CAT,
@@ -220,6 +221,7 @@ PARTS = [
 ]
 
 
+@pytest.mark.pitfall("C139", "C144", "C145")
 @pytest.mark.parametrize(("wire", "part"), PARTS)
 def test_a_content_part(wire: dict[str, Any], part: Part) -> None:
     (turn,) = parsed(body(user([wire]))).turns
@@ -332,6 +334,12 @@ def test_the_older_words_for_calls_and_tools() -> None:
     assert notes == [Note("chat.parse.tools", "tools.legacy", "functions", "tools")]
 
 
+RESPONSES_SEARCH: dict[str, Any] = {
+    "type": "web_search",
+    "search_context_size": "high",
+    "user_location": {"type": "approximate", "city": "Berlin"},
+    "filters": {"allowed_domains": ["a.example"], "blocked_domains": ["b.example"]},
+}
 TOOLS = [
     (function(), Tool("lookup")),
     (function(description=None, parameters=None, strict=None), Tool("lookup")),
@@ -346,7 +354,10 @@ TOOLS = [
         "type": "grammar", "grammar": {"syntax": "lark", "definition": "start: A", "x": 1}}}, **MARK},
      Tool("run", "custom", grammar=Grammar("lark", "start: A"), cache=CacheMark(),
           rest={"custom": {"format": {"grammar": {"x": 1}}}})),
-    ({"type": "web_search", "max": 1}, Tool("web_search", "hosted", data={"type": "web_search", "max": 1})),
+    ({"type": "web_search", "max": 1},
+     Tool("web_search", "hosted", data={"type": "web_search", "max": 1}, search=WebSearch(), rest={"max": 1})),
+    (RESPONSES_SEARCH, Tool("web_search", "hosted", data=RESPONSES_SEARCH, search=WebSearch(
+        {"city": "Berlin"}, ("a.example",), ("b.example",), "high"))),
 ]
 
 
@@ -356,9 +367,13 @@ def test_a_tool(wire: dict[str, Any], tool: Tool) -> None:
 
 
 def test_the_web_search_option_is_a_hosted_tool() -> None:
-    request = parsed(body(web_search_options={"search_context_size": "low"}, tools=[function()]))
-    search = Tool("web_search_options", "hosted", data={"search_context_size": "low"})
+    place = {"city": "Berlin", "region": None, "country": "DE", "timezone": "Europe/Berlin"}
+    options = {"search_context_size": "low", "user_location": {"type": "approximate", "approximate": place}, "x": 1}
+    request = parsed(body(web_search_options=options, tools=[function()]))
+    told = WebSearch({"city": "Berlin", "country": "DE", "timezone": "Europe/Berlin"}, context="low")
+    search = Tool("web_search_options", "hosted", data=options, search=told, rest={"x": 1})
     assert request.tools == (Tool("lookup"), search)
+    assert request.tools[1].at == ("web_search_options",)
 
 
 CHOICES = [
@@ -388,6 +403,7 @@ CHOICES = [
 ]
 
 
+@pytest.mark.pitfall("C56")
 @pytest.mark.parametrize(("more", "policy"), CHOICES)
 def test_the_choice_among_tools(more: dict[str, Any], policy: ToolPolicy) -> None:
     assert parsed(body(**more)).policy == policy

@@ -81,6 +81,7 @@ SETTINGS: list[tuple[dict[str, Any], str, Any]] = [
 ]
 
 
+@pytest.mark.pitfall("C101", "C147")
 @pytest.mark.parametrize(("more", "field", "value"), SETTINGS)
 def test_a_setting(more: dict[str, Any], field: str, value: Any) -> None:
     request = parsed(body(**more))
@@ -89,8 +90,8 @@ def test_a_setting(more: dict[str, Any], field: str, value: Any) -> None:
 
 
 RESTS: list[tuple[dict[str, Any], dict[str, Any]]] = [
-    ({"thinking": {"type": "enabled"}, "reasoning": {"effort": "low"}, "enable_thinking": False}, {}),
-    ({"chat_template_kwargs": {"enable_thinking": False}, "extra_body": {"google": {}}}, {}),
+    ({"thinking": {"type": "auto"}, "reasoning": "low", "enable_thinking": "no", "thinking_budget": "all"}, {}),
+    ({"chat_template_kwargs": {"tools": False}, "extra_body": {"google": {}}}, {}),
     ({"prediction": {"type": "content", "content": "x"}, "moderation": {"model": "m"}}, {}),
     ({"prompt_cache_options": {"mode": "explicit"}, "prompt_cache_retention": "24h"}, {}),
     ({"top_k": 0}, {}),
@@ -200,6 +201,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
 ]
 
 
+@pytest.mark.pitfall("C59")
 @pytest.mark.parametrize(("more", "param", "reason"), REFUSED)
 def test_a_wrong_shape_is_refused_with_its_place(more: dict[str, Any], param: str, reason: str) -> None:
     with pytest.raises(Refused) as refused:

@@ -142,6 +142,7 @@ WORDS: dict[str, tuple[list[Any], list[Event]]] = {
 }
 
 
+@pytest.mark.pitfall("C136", "C146", "C206")
 @pytest.mark.parametrize("name", WORDS)
 def test_words_and_media(name: str) -> None:
     deltas, events = WORDS[name]
@@ -149,6 +150,7 @@ def test_words_and_media(name: str) -> None:
     assert said(*deltas) == [*events, Finished(Finish("refusal" if refused else "stop", "stop"))]
 
 
+@pytest.mark.pitfall("C121", "C254")
 def test_the_state_in_reasoning_details() -> None:
     """Words in pieces, then the signature: a reasoning block with the words, and one with the state alone."""
     deltas = [
@@ -180,6 +182,7 @@ def cited(block: int, start: int | None, end: int | None, words: str = "") -> Ci
     return Cited(block, Citation("web", PAGE, "A page", words, start, end))
 
 
+@pytest.mark.pitfall("C160")
 def test_annotations_belong_to_their_text() -> None:
     """Their places count from the beginning of the message; those that stand before the text are unknown in it."""
     one, two, three, four = leaning(0, 2), leaning(2, 4, content="words"), leaning(1, 4), leaning(None, 4)
@@ -207,6 +210,7 @@ def test_annotations_belong_to_their_text() -> None:
     ]
 
 
+@pytest.mark.pitfall("C157")
 @pytest.mark.parametrize(
     "deltas",
     [
@@ -343,6 +347,7 @@ ENDS: dict[str, tuple[list[Any], list[Event]]] = {
 }
 
 
+@pytest.mark.pitfall("C19", "C178", "C224")
 @pytest.mark.parametrize("name", ENDS)
 def test_ends_and_usage(name: str) -> None:
     data, events = ENDS[name]
@@ -378,6 +383,7 @@ INFERRED: dict[str, tuple[list[Any], list[Event]]] = {
 }
 
 
+@pytest.mark.pitfall("P-28", "C267")
 @pytest.mark.parametrize("name", INFERRED)
 def test_done_implies_a_finish(name: str) -> None:
     deltas, events = INFERRED[name]

@@ -158,6 +158,7 @@ PARTS: dict[str, tuple[Any, list[Part]]] = {
 }
 
 
+@pytest.mark.pitfall("C121", "C146")
 @pytest.mark.parametrize("name", PARTS)
 def test_a_message_is_read(name: str) -> None:
     message, found = PARTS[name]
@@ -180,6 +181,7 @@ LOST: dict[str, tuple[Any, Any, str]] = {
 }
 
 
+@pytest.mark.pitfall("C157")
 @pytest.mark.parametrize("name", LOST)
 def test_what_cannot_be_read_is_told(name: str) -> None:
     message, logprobs, code = LOST[name]
@@ -210,6 +212,7 @@ def test_an_envelope_of_nothing() -> None:
     assert parse_response(body, Ledger()) == Response("chat", "", "", (Candidate((Text("Hi"),), None),))
 
 
+@pytest.mark.pitfall("P-143", "C19")
 def test_each_choice_is_a_candidate() -> None:
     choices = [
         {"index": 1, "message": {"content": "B"}, "finish_reason": "length"},

@@ -121,12 +121,14 @@ BUILT: dict[str, tuple[list[Part], dict[str, Any], str]] = {
 }
 
 
+@pytest.mark.pitfall("C150", "C266")
 @pytest.mark.parametrize("name", BUILT)
 def test_a_message_is_written(name: str) -> None:
     found, told, finish = BUILT[name]
     assert built(*found) == {"index": 0, "message": told, "logprobs": None, "finish_reason": finish}
 
 
+@pytest.mark.pitfall("C186")
 def test_logprobs_are_written() -> None:
     token = {**TOKEN, "bytes": [195, 169], "top_logprobs": [{"token": "a", "logprob": -2, "bytes": [97]}]}
     assert built(Text("é", logprobs=(LOGPROB,)))["logprobs"] == {"content": [token], "refusal": None}
@@ -151,6 +153,7 @@ DROPPED: dict[str, tuple[Part, str]] = {
 }
 
 
+@pytest.mark.pitfall("C122", "C124")
 @pytest.mark.parametrize("name", DROPPED)
 def test_what_is_dropped_is_told(name: str) -> None:
     part, code = DROPPED[name]
@@ -160,6 +163,7 @@ def test_what_is_dropped_is_told(name: str) -> None:
     assert codes(ledger) == {code}
 
 
+@pytest.mark.pitfall("C76")
 def test_text_behind_a_call_was_moved() -> None:
     ledger = Ledger()
     told = built(ToolCall("call_1", "one", "{}"), Text(""), ledger=ledger)["message"]
@@ -168,6 +172,7 @@ def test_text_behind_a_call_was_moved() -> None:
     assert (told["content"], ledger.losses) == ("Hi", [Loss("turn.order")])
 
 
+@pytest.mark.pitfall("C146")
 def test_a_second_sound_has_no_place() -> None:
     ledger = Ledger()
     sound = Media("audio", Source("base64", "AAAA"))
@@ -217,6 +222,7 @@ KEPT: dict[str, tuple[list[Part], dict[str, Any]]] = {
 }
 
 
+@pytest.mark.pitfall("C146")
 @pytest.mark.parametrize("name", KEPT)
 def test_what_chat_said_it_says_again(name: str) -> None:
     found, told = KEPT[name]
@@ -233,6 +239,7 @@ def test_state_that_is_none_of_chats(state: State) -> None:
     assert codes(ledger) == {"reasoning.state"}
 
 
+@pytest.mark.pitfall("C252")
 def test_an_envelope_for_another_protocols_answer() -> None:
     notes: list[Note] = []
     ledger = Ledger(notes)
@@ -269,6 +276,7 @@ def test_a_tier_without_a_name() -> None:
     assert ledger.losses == [Loss("meta.tier", "", "batch")]
 
 
+@pytest.mark.pitfall("C164")
 def test_an_envelope_for_chats_own_answer() -> None:
     rest = {"content_filter_results": {"hate": {}}, "message": {"odd": {"a": 1}}}
     candidate = Candidate((Text("Hi"),), Finish("stop", "eos"), 3, rest)
@@ -356,6 +364,7 @@ def test_what_failed_is_no_success(name: str) -> None:
     assert (failed.value.stage, failed.value.error.code) == ("answered", code)
 
 
+@pytest.mark.pitfall("C239")
 def test_an_answer_without_candidates_is_none() -> None:
     with pytest.raises(UpstreamFailed) as failed:
         build_response(Response("gemini", "", "", ()), REQUEST, IDS, Ledger())
@@ -368,6 +377,7 @@ def test_reasoning_whose_words_are_hidden_is_an_empty_answer() -> None:
     assert built(Reasoning((Thought(""),), State("signature", "c2ln")))["message"] == message("")
 
 
+@pytest.mark.pitfall("C17")
 def test_a_client_of_functions_gets_function_call() -> None:
     ledger = Ledger()
     state = State("signature", "c2ln")

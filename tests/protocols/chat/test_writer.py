@@ -145,6 +145,7 @@ def test_what_failed_is_no_success(name: str) -> None:
         completion(stream)
 
 
+@pytest.mark.pitfall("C275")
 def test_the_frames_of_a_stream() -> None:
     """Byte by byte: heads, the role at once, the usage last, and the end."""
     writer = module("writer").ChatWriter(REQUEST, Ids("seed", 7, "asked"), Ledger())
@@ -172,6 +173,7 @@ def test_the_frames_of_a_stream() -> None:
     )
 
 
+@pytest.mark.pitfall("C179")
 def test_usage_is_told_only_if_asked_for() -> None:
     events = [FOREIGN, UsageSeen(Usage(3, input_tool=2)), *words(1, "Hi"), Finished(Finish("stop")), End()]
     asked, unasked = Ledger(), Ledger()
@@ -211,6 +213,7 @@ HEADS: dict[str, tuple[Start, dict[str, Any], dict[str, Any], set[str]]] = {
 }
 
 
+@pytest.mark.pitfall("C164", "C232")
 @pytest.mark.parametrize("name", HEADS)
 def test_heads(name: str) -> None:
     start, always, once, lost = HEADS[name]
@@ -228,6 +231,7 @@ def test_heads(name: str) -> None:
     assert notes == ([] if start.protocol == "chat" else aside)
 
 
+@pytest.mark.pitfall("P-143", "C19", "C229")
 def test_candidates_begin_in_order() -> None:
     events = [
         FOREIGN,
@@ -251,6 +255,7 @@ def test_a_candidate_far_away_is_no_flood() -> None:
     assert indexes == [*range(128), 10**9, 10**9]
 
 
+@pytest.mark.pitfall("C230")
 def test_a_client_of_functions_gets_function_call() -> None:
     ledger = Ledger()
     events = [*call(1, "call_1", "one", '{"q":', "1}"), *call(2, "call_2", "two", "{}")]
@@ -273,6 +278,7 @@ def test_reasoning_that_nobody_wants_to_see() -> None:
     assert heard(*events, request=HIDDEN) == [{"content": "Hi"}, "stop"]
 
 
+@pytest.mark.pitfall("C221")
 @pytest.mark.parametrize("before", [[], [OWN, *words(1, "Hi")]], ids=["before the start", "later"])
 def test_an_error_ends_the_stream(before: list[Event]) -> None:
     writer = module("writer").ChatWriter(REQUEST, IDS, Ledger())

@@ -194,6 +194,7 @@ DELTAS: dict[str, tuple[list[Any], list[Any]]] = {
 }
 
 
+@pytest.mark.pitfall("C72", "C233")
 @pytest.mark.parametrize("name", DELTAS)
 def test_what_a_client_gets(name: str) -> None:
     events, deltas = DELTAS[name]
@@ -357,6 +358,7 @@ KEPT: dict[str, tuple[list[Any], list[Any]]] = {
 }
 
 
+@pytest.mark.pitfall("C233")
 @pytest.mark.parametrize("name", KEPT)
 def test_what_chat_said_it_says_again(name: str) -> None:
     events, deltas = KEPT[name]

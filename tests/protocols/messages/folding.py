@@ -90,8 +90,9 @@ def fold(events: Iterable[Event]) -> Response:
                 parts[block] = part
             case UsageSeen(told):
                 usage = told
-            case Finished(told):
+            case Finished(told, _, late):
                 finish = told
+                start = start._replace(rest={**start.rest, **late})
             case OpaqueDelta(block, {"partial_json": str(piece)}):
                 inputs[block] = inputs.get(block, "") + piece
             case ReasoningDelta(block, _, _, thought):

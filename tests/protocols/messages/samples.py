@@ -17,7 +17,18 @@ from rotator.neutral.parts import (
     ToolCall,
     ToolResult,
 )
-from rotator.neutral.request import CacheWish, Format, Meta, Output, ReasoningWish, Sampling, Tool, ToolPolicy, Turn
+from rotator.neutral.request import (
+    CacheWish,
+    Format,
+    Meta,
+    Output,
+    ReasoningWish,
+    Sampling,
+    Tool,
+    ToolPolicy,
+    Turn,
+    WebSearch,
+)
 
 from .bodies import CAT, MARK, PDF, PNG, SCHEMA, result, text, tool, use
 from .claude_code import USER_ID
@@ -306,7 +317,12 @@ FIELDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"tools": [{"type": "web_search_20250305", "name": "web_search", "max_uses": 0}]},
         {
             "tools": (
-                Tool("web_search", "hosted", data={"type": "web_search_20250305", "name": "web_search", "max_uses": 0}),
+                Tool(
+                    "web_search",
+                    "hosted",
+                    data={"type": "web_search_20250305", "name": "web_search", "max_uses": 0},
+                    search=WebSearch(limit=0),
+                ),
             )
         },
     ),

@@ -111,6 +111,7 @@ SAME: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.pitfall("C25", "C26", "C30", "C98", "C134")
 @pytest.mark.parametrize("wire", SAME.values(), ids=SAME)
 def test_a_messages_client_gets_its_own_words_back(wire: dict[str, Any]) -> None:
     assert back(wire) == wire
@@ -187,6 +188,7 @@ WIRE_MESSAGES = st.one_of(
 MEMBERS = st.sampled_from([members for members, _ in FIELDS.values()])
 
 
+@pytest.mark.pitfall("C89")
 @given(st.lists(WIRE_MESSAGES, max_size=6), MEMBERS, MEMBERS)
 def test_what_a_messages_client_says_survives(spoken: list[Any], some: dict[str, Any], more: dict[str, Any]) -> None:
     back({"model": "m", "messages": spoken, **some, **more})
@@ -221,13 +223,13 @@ SETTINGS: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
     ),
     "thinking": (
         {"sampling": Sampling(0.5, 0.5, 4), "reasoning": ReasoningWish(True)},
-        {},
-        ["sampling.temperature", "sampling.top_p", "sampling.top_k", "reasoning.wish"],
+        {"thinking": {"type": "adaptive"}},
+        ["sampling.temperature", "sampling.top_p", "sampling.top_k"],
     ),
     "not-thinking": (
         {"sampling": Sampling(0.5), "reasoning": ReasoningWish(False)},
-        {"temperature": 0.5},
-        ["reasoning.wish"],
+        {"thinking": {"type": "disabled"}, "temperature": 0.5},
+        [],
     ),
     "others": (
         {"sampling": Sampling(seed=0, frequency_penalty=0, presence_penalty=0.0, logit_bias={"1": -1})},
@@ -254,12 +256,20 @@ SETTINGS: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
     "tier-standard": ({"meta": Meta(tier="STANDARD")}, {"service_tier": "standard_only"}, []),
     "tier-flex": ({"meta": Meta(tier="flex")}, {}, ["meta.tier"]),
     "tier-priority": ({"meta": Meta(tier="priority")}, {}, ["meta.tier"]),
-    "effort": ({"reasoning": ReasoningWish(effort="high")}, {}, ["reasoning.wish"]),
-    "budget": ({"reasoning": ReasoningWish(budget=0)}, {}, ["reasoning.wish"]),
-    "display": ({"reasoning": ReasoningWish(display="hidden")}, {}, ["reasoning.wish"]),
-    "between-tools": ({"reasoning": ReasoningWish(between_tools=True)}, {}, ["reasoning.wish"]),
+    "effort": (
+        {"reasoning": ReasoningWish(effort="high")},
+        {"thinking": {"type": "adaptive"}, "output_config": {"effort": "high"}},
+        [],
+    ),
+    "budget": ({"reasoning": ReasoningWish(budget=0)}, {"thinking": {"type": "disabled"}}, []),
+    "display": ({"reasoning": ReasoningWish(display="hidden")}, {}, ["reasoning.display"]),
+    "between-tools": (
+        {"reasoning": ReasoningWish(between_tools=True)},
+        {"thinking": {"type": "disabled"}},
+        ["reasoning.clamped"],
+    ),
     "wish-rest": ({"reasoning": ReasoningWish(rest={"mode": "pro"})}, {}, ["field.foreign"]),
-    "cache-auto": ({"cache": CacheWish(auto=CacheMark())}, {}, ["cache.breakpoint"]),
+    "cache-auto": ({"cache": CacheWish(auto=CacheMark())}, {"cache_control": {"type": "ephemeral"}}, []),
     "cache-key": ({"cache": CacheWish("k")}, {}, []),
     "rest": ({"rest": {"prediction": {}, "top_a": 0}}, {}, ["field.foreign", "field.foreign"]),
     "rest-quiet": (
@@ -273,14 +283,18 @@ SETTINGS: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
 }
 
 
+@pytest.mark.pitfall("C116", loss="sampling.temperature")
+@pytest.mark.pitfall("C147")
 @pytest.mark.parametrize(("said_", "added", "lost"), [pytest.param(*row, id=name) for name, row in SETTINGS.items()])
 def test_settings(said_: dict[str, Any], added: dict[str, Any], lost: list[str]) -> None:
     made, codes = built(asked(**said_))
     assert made.body == {"model": "m", "messages": [user("Hi")], "max_tokens": 32000, **added}
     assert type(made.body.get("temperature")) is type(added.get("temperature"))
-    assert (codes, made.names, made.headers) == (lost, {}, {})
+    version = "2023-06-01" if made.body.keys() & {"temperature", "top_p", "top_k"} else "2026-10-21"
+    assert (codes, made.names, made.headers) == (lost, {}, {"anthropic-version": version})
 
 
+@pytest.mark.pitfall("C189")
 @pytest.mark.parametrize(
     ("limit", "dialect", "expected"),
     [(None, {}, 32000), (None, {"max_tokens": 8192}, 8192), (0, {}, 0), (5, {"max_tokens": 8192}, 5)],
@@ -300,6 +314,7 @@ IMPOSSIBLE: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
+@pytest.mark.pitfall("C195")
 @pytest.mark.parametrize("protocol", ["chat", "messages"])
 @pytest.mark.parametrize(("asking", "param"), [pytest.param(*row, id=name) for name, row in IMPOSSIBLE.items()])
 def test_what_cannot_be_had_is_refused(protocol: str, asking: dict[str, Any], param: str) -> None:
@@ -365,6 +380,8 @@ FORMATS: dict[str, tuple[Format, dict[str, Any], list[str]]] = {
 }
 
 
+@pytest.mark.pitfall("C204")
+@pytest.mark.pitfall("C95", loss="format.strict")
 @pytest.mark.parametrize(("form", "added", "lost"), [pytest.param(*row, id=name) for name, row in FORMATS.items()])
 def test_formats(form: Format, added: dict[str, Any], lost: list[str]) -> None:
     made, codes = built(asked(output=Output(64, format=form)))
@@ -394,7 +411,7 @@ def test_steps_leave_notes() -> None:
     request = asked(output=Output(format=form), sampling=Sampling(temperature=2), meta=Meta(tier="flex"))
     assert noted(request) == [
         Note("messages.build", "format.instruction"),
-        Note("messages.build", "max_tokens.default"),
+        Note("messages.build.thinking", "max_tokens.default"),
         Note("messages.build.settings", "temperature.clamped", "temperature", "temperature"),
     ]
     ledger = Ledger()
@@ -418,14 +435,16 @@ def test_the_same_request_makes_the_same_bytes() -> None:
         assert list(built(client)[0].body.items()) == list(built(client)[0].body.items())
 
 
+@pytest.mark.pitfall("C199")
 def test_claude_code_as_another_protocols_request() -> None:
-    """The same from a client that speaks otherwise: no thinking, no marks, no role system."""
+    """The same from a client that speaks otherwise: no thinking of earlier turns, no role system."""
     made, codes = built(replace(parsed(CLAUDE_CODE), protocol="gemini"))
     sent = made.body
     assert [message["role"] for message in sent["messages"]] == ["user", "assistant", "user", "assistant", "user"]
-    assert sent["messages"][0]["content"][-1] == text(
-        "<system-reminder>\nThe following skills are available.\n</system-reminder>"
-    )
+    assert sent["messages"][0]["content"][-1] == {
+        **text("<system-reminder>\nThe following skills are available.\n</system-reminder>"),
+        "cache_control": {"type": "ephemeral"},
+    }
     assert [block["type"] for block in sent["messages"][1]["content"]] == ["text", "tool_use", "tool_use"]
     assert sent["messages"][2]["content"] == [
         result("a.py", "toolu_01A", is_error=False),
@@ -435,13 +454,12 @@ def test_claude_code_as_another_protocols_request() -> None:
     assert sent["tools"][0] == CLAUDE_CODE["tools"][0]
     assert codes == [
         "field.foreign",
-        "cache.breakpoint",
         "field.foreign",
         "reasoning.history",
-        "reasoning.wish",
         "field.foreign",
     ]
-    assert "thinking" not in sent and "output_config" not in sent and "context_management" not in sent
+    assert (sent["thinking"]["type"], sent["output_config"]) == ("adaptive", {"effort": "medium"})
+    assert "context_management" not in sent
 
 
 def test_every_code_has_its_sentence() -> None:

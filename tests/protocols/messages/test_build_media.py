@@ -66,8 +66,8 @@ TAKEN: dict[str, tuple[Media, dict[str, Any], list[str]]] = {
     ),
     "detail": (image("url", CAT, detail="low"), URL, ["image.detail"]),
     "detail-auto": (image("url", CAT, detail="auto"), URL, []),
-    "marked": (image("url", CAT, cache=CacheMark()), URL, ["cache.breakpoint"]),
-    "named": (image("url", CAT, name="cat.png"), URL, ["document.title"]),
+    "marked": (image("url", CAT, cache=CacheMark()), {**URL, "cache_control": {"type": "ephemeral"}}, []),
+    "named": (image("url", CAT, name="cat.png"), URL, ["image.name"]),
     "rest": (image("url", CAT, rest={"fps": 1}), URL, ["field.foreign"]),
     "pdf": (
         document("base64", PDF, "application/pdf", name="a.pdf"),
@@ -90,13 +90,14 @@ TAKEN: dict[str, tuple[Media, dict[str, Any], list[str]]] = {
     "text-base64": (document("base64", encoded("Bödy.".encode()), "text/plain"), worded("Bödy."), []),
     "text-data-url": (document("url", "data:text/plain,B%C3%B6dy."), worded("Bödy."), []),
     "parts": (
-        Media("document", Source("parts", parts=(Text("One."), PART, Opaque("chat", "x", {}))), name="n"),
-        {"type": "document", "source": {"type": "content", "content": [text("One."), URL]}, "title": "n"},
+        Media("document", Source("parts", parts=(Text("One."), PART, Opaque("chat", "x", {}, text="Two."))), name="n"),
+        {"type": "document", "source": {"type": "content", "content": [text("One."), URL, text("Two.")]}, "title": "n"},
         ["part.foreign"],
     ),
 }
 
 
+@pytest.mark.pitfall("C139", "C143")
 @pytest.mark.parametrize(("part", "block", "lost"), [pytest.param(*row, id=name) for name, row in TAKEN.items()])
 def test_media(part: Media, block: dict[str, Any], lost: list[str]) -> None:
     made, codes = built(asked(said("user", part)))

@@ -199,6 +199,7 @@ CONVERSATIONS: dict[str, tuple[list[Turn], list[Any], list[str]]] = {
 }
 
 
+@pytest.mark.pitfall("P-52", "P-53", "P-76", "P-77", "P-152", "C76", "C85", "C86")
 @pytest.mark.parametrize(
     ("turns", "expected", "lost"), [pytest.param(*row, id=name) for name, row in CONVERSATIONS.items()]
 )
@@ -222,6 +223,7 @@ def test_ids_are_what_messages_takes() -> None:
     assert codes == []
 
 
+@pytest.mark.pitfall("C71")
 def test_calls_without_an_id_get_their_results_in_order() -> None:
     turns = [HI, said("assistant", called(""), called("")), said("tool", gave("", "one"), gave("", "two")), GO]
     found, codes = messages(*turns, tools=TOOLS)

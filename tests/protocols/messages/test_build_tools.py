@@ -13,7 +13,7 @@ from rotator.errors import Refused
 from rotator.neutral.codec import ToolName
 from rotator.neutral.losses import Ledger, Note
 from rotator.neutral.parts import CacheMark
-from rotator.neutral.request import Grammar, Request, Tool, ToolPolicy
+from rotator.neutral.request import Grammar, Request, Tool, ToolPolicy, WebSearch
 
 from .bodies import (
     HI,
@@ -45,6 +45,20 @@ CLOSED = {**SCHEMA, "additionalProperties": False}
 BOUNDED = {**STRICT, "properties": {"q": {"type": "string", "minLength": 2}}}
 SEARCH = Tool("web_search", "hosted", data={"type": "web_search"}, at=("tools", 1))
 LONG = "lookup_" * 30
+FREE = Tool("search", "hosted", search=WebSearch())
+PLACED = Tool(
+    "search",
+    "hosted",
+    search=WebSearch({"timezone": "Europe/Berlin", "city": "Berlin"}, ("a.example",), (), "low", 3),
+    rest={"x": 1},
+)
+SEARCHING = {
+    "type": "web_search_20250305",
+    "name": "web_search",
+    "allowed_domains": ["a.example"],
+    "max_uses": 3,
+    "user_location": {"type": "approximate", "city": "Berlin", "timezone": "Europe/Berlin"},
+}
 
 #: A client's tools, those of the upstream, and what is lost.
 DECLARED: dict[str, tuple[list[Tool], list[Any], list[str]]] = {
@@ -64,10 +78,32 @@ DECLARED: dict[str, tuple[list[Tool], list[Any], list[str]]] = {
     "strict-bounded": ([Tool("a", schema=BOUNDED, strict=True)], [tool("a", input_schema=BOUNDED)], ["tool.strict"]),
     "strict-no-schema": ([Tool("a", strict=True)], [{"name": "a", "input_schema": ANYTHING}], ["tool.strict"]),
     "not-strict": ([Tool("a", schema=SCHEMA, strict=False)], [tool("a")], []),
-    "marked": ([Tool("a", schema=SCHEMA, cache=CacheMark("1h"))], [tool("a")], ["cache.breakpoint"]),
+    "marked": (
+        [Tool("a", schema=SCHEMA, cache=CacheMark("1h"))],
+        [tool("a", cache_control={"type": "ephemeral", "ttl": "1h"})],
+        [],
+    ),
     "rest": ([Tool("a", schema=SCHEMA, rest={"x": 1, "y": 2})], [tool("a")], ["field.foreign", "field.foreign"]),
     "hosted": ([SEARCH], [], ["tool.hosted"]),
     "hosted-beside": ([*TOOLS, SEARCH], [tool()], ["tool.hosted"]),
+    "tool-search": ([*TOOLS, Tool("find", "hosted", finds_tools=True)], [tool()], ["tool.search"]),
+    "search": ([PLACED, *TOOLS], [tool(), SEARCHING], ["tool.setting", "field.foreign"]),
+    "search-marked": (
+        [replace(FREE, cache=CacheMark("12h"))],
+        [{"type": "web_search_20250305", "name": "web_search", "cache_control": {"type": "ephemeral", "ttl": "1h"}}],
+        [],
+    ),
+    "search-blocked": (
+        [Tool("s", "hosted", search=WebSearch(blocked_domains=("b.example",), context="medium"))],
+        [{"type": "web_search_20250305", "name": "web_search", "blocked_domains": ["b.example"]}],
+        [],
+    ),
+    "search-twice": ([FREE, FREE], [{"type": "web_search_20250305", "name": "web_search"}], ["tool.duplicate"]),
+    "search-and-a-function-of-its-name": (
+        [Tool("web_search", schema=SCHEMA), FREE],
+        [tool("web_search_2"), {"type": "web_search_20250305", "name": "web_search"}],
+        ["tool.duplicate"],
+    ),
     "twice": ([*TOOLS, *TOOLS], [tool()], ["tool.duplicate"]),
     "twice-marked": ([*TOOLS, replace(TOOLS[0], cache=CacheMark())], [tool()], ["tool.duplicate"]),
     "custom": (
@@ -95,9 +131,10 @@ DECLARED: dict[str, tuple[list[Tool], list[Any], list[str]]] = {
 }
 
 
+@pytest.mark.pitfall("C40", "C41")
 @pytest.mark.parametrize(("tools", "expected", "lost"), [pytest.param(*row, id=name) for name, row in DECLARED.items()])
 def test_tools(tools: list[Tool], expected: list[Any], lost: list[str]) -> None:
-    made, codes = built(asked(tools=tuple(tools)))
+    made, codes = built(asked(tools=tuple(tools)), hosted_tools="drop")
     assert (made.body.get("tools", []), codes) == (expected, lost)
     assert "tool_choice" not in made.body
 
@@ -188,6 +225,7 @@ CHOICES: dict[str, tuple[ToolPolicy, Any, list[str], list[str]]] = {
 }  # fmt: skip
 
 
+@pytest.mark.pitfall("C56")
 @pytest.mark.parametrize(
     ("policy", "choice", "names", "lost"), [pytest.param(*row, id=name) for name, row in CHOICES.items()]
 )
@@ -198,7 +236,8 @@ def test_choices(policy: ToolPolicy, choice: Any, names: list[str], lost: list[s
 
 
 def test_a_choice_of_hosted_tools_only_leaves_the_others_idle() -> None:
-    made, codes = built(asked(tools=(*TOOLS, SEARCH), policy=ToolPolicy("allowed", ("web_search",))))
+    request = asked(tools=(*TOOLS, SEARCH), policy=ToolPolicy("allowed", ("web_search",)))
+    made, codes = built(request, hosted_tools="drop")
     assert (made.body["tools"], made.body["tool_choice"], codes) == ([tool()], NONE, ["tool.hosted"])
 
 
@@ -221,14 +260,14 @@ def test_a_choice_without_tools_is_dropped(policy: ToolPolicy, lost: list[str]) 
 def test_tools_of_the_history_are_declared_but_not_to_be_called(tools: tuple[Tool, ...]) -> None:
     turns = [HI, said("assistant", called("a"), called("b", name="a.b"), called("c")), said("tool", gave("a"))]
     request = asked(*turns, tools=tools)
-    made, _ = built(request)
+    made, _ = built(request, hosted_tools="drop")
     odd = made.body["tools"][1]["name"]
     assert odd.startswith("a_b_") and made.names == {odd: ToolName("a.b")}
     assert made.body["tools"] == [
         {"name": "lookup", "input_schema": ANYTHING}, {"name": odd, "input_schema": ANYTHING}
     ]  # fmt: skip
     assert made.body["tool_choice"] == NONE
-    assert Note("messages.build.tools", "tools.of_history") in noted(request)
+    assert Note("messages.build.tools", "tools.of_history") in noted(replace(request, tools=()))
 
 
 #: Choices that ask for what is not there.
@@ -242,15 +281,49 @@ REFUSED: dict[str, tuple[tuple[Tool, ...], ToolPolicy]] = {
 }
 
 
+@pytest.mark.pitfall("C58")
 @pytest.mark.parametrize(("tools", "policy"), [pytest.param(*row, id=name) for name, row in REFUSED.items()])
 def test_a_choice_of_what_is_not_there_is_refused(tools: tuple[Tool, ...], policy: ToolPolicy) -> None:
     with pytest.raises(Refused) as refused:
-        built(Request("chat", "m", (HI,), tools, policy))
+        built(Request("chat", "m", (HI,), tools, policy), hosted_tools="drop")
     assert (refused.value.error.status, refused.value.error.param) == (400, "tool_choice")
 
 
+BOTH = replace(FREE, search=WebSearch(allowed_domains=("a.example",), blocked_domains=("b.example",)), at=("tools", 1))
+
+
+@pytest.mark.parametrize(
+    ("hosted", "dialect"), [(SEARCH, {}), (BOTH, {}), (replace(FREE, at=("tools", 1)), {"web_search": "none"})]
+)
+def test_a_tool_that_does_not_run_here_is_refused(hosted: Tool, dialect: dict[str, Any]) -> None:
+    """Leaving it out would change what the model can do (design.md 2.2)."""
+    with pytest.raises(Refused) as refused:
+        built(asked(tools=(*TOOLS, hosted)), **dialect)
+    assert (refused.value.error.status, refused.value.error.param) == (400, "tools[1]")
+
+
+@pytest.mark.parametrize(
+    ("tools", "policy", "choice"),
+    [
+        ((*TOOLS, FREE), ToolPolicy("named", ("search",)), {"type": "tool", "name": "web_search"}),
+        ((FREE,), ToolPolicy("required"), ANY),
+        ((*TOOLS, FREE), ToolPolicy("allowed", ("search",), True), ANY),
+        ((FREE,), ToolPolicy("none"), NONE),
+    ],
+)
+def test_a_search_may_be_demanded(tools: tuple[Tool, ...], policy: ToolPolicy, choice: Any) -> None:
+    made, _ = built(asked(tools=tools, policy=policy))
+    assert (made.body["tools"][-1]["name"], made.body["tool_choice"]) == ("web_search", choice)
+
+
+def test_a_search_is_not_left_out_of_a_subset() -> None:
+    """Chat's is an option beside its tools, of which a subset says nothing."""
+    made, _ = built(asked(tools=(*TWO, FREE), policy=ToolPolicy("allowed", ("two",))))
+    assert [one["name"] for one in made.body["tools"]] == ["two", "web_search"]
+
+
 def test_required_holds_where_a_hosted_tool_is_left_out() -> None:
-    made, codes = built(asked(tools=(*TOOLS, SEARCH), policy=ToolPolicy("required")))
+    made, codes = built(asked(tools=(*TOOLS, SEARCH), policy=ToolPolicy("required")), hosted_tools="drop")
     assert (made.body["tools"], made.body["tool_choice"], codes) == ([tool()], ANY, ["tool.hosted"])
 
 

@@ -48,6 +48,7 @@ from .bodies import (
     user,
 )
 
+MARK = {"cache_control": {"type": "ephemeral"}}
 MISSING = result("tool result missing", is_error=True)
 HELLO = said("assistant", "Hello.")
 MID = said("system", "In French.")
@@ -57,13 +58,41 @@ REMINDER = "<system-reminder>\nIn French.\n</system-reminder>"
 CONVERSATIONS: dict[str, tuple[list[Turn], list[Any], list[str]]] = {
     "plain": ([HI, HELLO, GO], [user("Hi"), assistant("Hello."), user("Go on")], []),
     "parts": ([said("user", "One.", "Two.")], [user(text("One."), text("Two."))], []),
-    "named": ([replace(HI, name="bob")], [user("Hi")], ["message.name"]),
+    "named": ([replace(HI, name="bob")], [user("bob: Hi")], ["message.name"]),
+    "named-marked": (
+        [replace(said("user", Text("Hi", cache=CacheMark()), "you"), name="bob")],
+        [user({**text("bob: Hi"), **MARK}, text("you"))],
+        ["message.name"],
+    ),
+    "named-without-words": (
+        [HI, replace(said("assistant", called()), name="eve"), said("tool", gave())],
+        [user("Hi"), assistant(text("eve:"), use()), user(result())],
+        ["message.name"],
+    ),
+    "named-and-silent": ([HI, replace(said("user", " "), name="bob")], [user("Hi")], []),
     "rest": ([replace(HI, rest={"x": 1})], [user("Hi")], ["field.foreign"]),
+    "annotations": (
+        [HI, replace(HELLO, rest={"annotations": [{"type": "url_citation"}], "x": 1}), GO],
+        [user("Hi"), assistant("Hello."), user("Go on")],
+        ["citations.history", "field.foreign"],
+    ),
     "text-rest": ([said("user", Text("Hi", rest={"x": 1}))], [user("Hi")], ["field.foreign"]),
     "marks": (
         [said("user", Text("Hi", cache=CacheMark()), Text("you", cache=CacheMark("1h")))],
-        [user(text("Hi"), text("you"))],
-        ["cache.breakpoint"],
+        [user({**text("Hi"), **MARK}, {**text("you"), "cache_control": {"type": "ephemeral", "ttl": "1h"}})],
+        [],
+    ),
+    "marks-of-calls-and-results": (
+        [HI, said("assistant", called(cache=CacheMark())), said("tool", gave(cache=CacheMark())), GO],
+        [user("Hi"), assistant(use(**MARK)), user(result(**MARK), text("Go on"))],
+        [],
+    ),
+    "mid-instructions-marked": (
+        [HI, HELLO, said("system", Text("In", cache=CacheMark()), "French."), GO],
+        [user("Hi"), assistant("Hello."), user(
+            {**text("<system-reminder>\nIn\n\nFrench.\n</system-reminder>"), **MARK}, text("Go on")
+        )],
+        [],
     ),
     "citations": (
         [HI, said("assistant", Text("So.", (Citation("web", "https://a.example"),))), GO],
@@ -150,19 +179,10 @@ CONVERSATIONS: dict[str, tuple[list[Turn], list[Any], list[str]]] = {
         [user(text("Words."), text("Said."))],
         ["part.foreign", "part.foreign"],
     ),
-    "unknown-beside-words": ([said("user", "Hi", Opaque("chat", "hologram", {}))], [user("Hi")], ["part.foreign"]),
-    "unknown-in-a-result": (
-        [
-            HI,
-            said("assistant", called()),
-            said("tool", ToolResult("call_1", (Text("a"), Opaque("chat", "hologram", {})))),
-        ],
-        [user("Hi"), assistant(use()), user(result("a"))],
-        ["part.foreign"],
-    ),
 }
 
 
+@pytest.mark.pitfall("C27")
 @pytest.mark.parametrize(
     ("turns", "expected", "lost"), [pytest.param(*row, id=name) for name, row in CONVERSATIONS.items()]
 )
@@ -180,7 +200,7 @@ LEADING: dict[str, tuple[list[Turn], Any]] = {
         [text("One."), text("Two."), text("Three.")],
     ),
     "blank": ([said("system", " ")], None),
-    "marked": ([said("system", Text("One.", cache=CacheMark()))], "One."),
+    "marked": ([said("system", Text("One.", cache=CacheMark()))], [{**text("One."), **MARK}]),
     "readable": ([said("system", Opaque("gemini", "note", {}, text="Words."))], "Words."),
 }
 
@@ -227,6 +247,18 @@ REFUSED: dict[str, tuple[list[Turn], str]] = {
     "unknown-alone": ([HI, said("user", Opaque("chat", "hologram", {}, at=PLACED))], "messages[1].content[0]"),
     "unknown-alone-of-an-assistant": (
         [HI, said("assistant", Opaque("chat", "hologram", {}, at=PLACED)), GO],
+        "messages[1].content[0]",
+    ),
+    "unknown-beside-words": ([said("user", "Hi", Opaque("chat", "hologram", {}, at=PLACED))], "messages[1].content[0]"),
+    "unknown-of-an-assistant": (
+        [HI, said("assistant", "Hello.", Opaque("chat", "hologram", {}, at=PLACED)), GO], "messages[1].content[0]"
+    ),
+    "unknown-in-a-result": (
+        [
+            HI,
+            said("assistant", called()),
+            said("tool", ToolResult("call_1", (Text("a"), Opaque("chat", "hologram", {}, at=PLACED)))),
+        ],
         "messages[1].content[0]",
     ),
     "unknown-alone-in-a-result": (
@@ -278,7 +310,7 @@ def test_a_reference_to_tools_that_are_declared_is_no_loss_of_them() -> None:
     tools = (Tool("lookup", schema=SCHEMA, at=(*at, "tools", 0)),)
     made, codes = built(Request("responses", "m", (HI, item, GO), tools))
     assert (made.body["messages"], made.body["tools"]) == ([user(text("Hi"), text("Go on"))], [tool()])
-    assert codes == ["part.foreign"]
+    assert codes == []
 
 
 def test_an_ending_of_an_assistant_is_told_with_its_place() -> None:
@@ -313,6 +345,6 @@ def test_steps_leave_notes() -> None:
         Note(step, "turn.merged", "messages[8]"),
         Note(step, "turn.dropped", "messages[10]"),
         Note(step, "turn.order"),
-        Note("messages.build", "max_tokens.default"),
+        Note("messages.build.thinking", "max_tokens.default"),
     ]
     assert noted(asked(said("system", "One.")))[0] == Note(step, "turn.added")

@@ -28,6 +28,7 @@ READ = {
 }
 
 
+@pytest.mark.pitfall("C1", "C2", "C4", "C12")
 @pytest.mark.parametrize("called", [False, True])
 @pytest.mark.parametrize("word", READ)
 def test_a_stop_reason_is_read(word: str, called: bool) -> None:
@@ -71,6 +72,7 @@ def test_every_reason_has_a_row() -> None:
     assert {*WRITTEN, *FAILURES} == set(get_args(Reason))
 
 
+@pytest.mark.pitfall("C5", "C9", "C13")
 @pytest.mark.parametrize("reason", WRITTEN)
 def test_a_reason_of_another_protocol_is_written(reason: Reason) -> None:
     word, more, lost = WRITTEN[reason]
@@ -99,6 +101,7 @@ BY_WHAT_WAS_SEEN: list[tuple[Reason, str, dict[str, bool], str]] = [
 ]
 
 
+@pytest.mark.pitfall("C7", "C169")
 @pytest.mark.parametrize(("reason", "native", "seen", "word"), BY_WHAT_WAS_SEEN)
 def test_a_reason_is_written_by_what_was_seen(reason: Reason, native: str, seen: dict[str, bool], word: str) -> None:
     ledger = Ledger()
@@ -107,6 +110,7 @@ def test_a_reason_is_written_by_what_was_seen(reason: Reason, native: str, seen:
     assert ledger.losses == []
 
 
+@pytest.mark.pitfall("C1", "C9")
 def test_the_stop_sequence_is_told() -> None:
     written = finish.write_finish(Finish("stop_sequence", stop_sequence="END"), False, finish.Seen(), Ledger())
     assert written == {"stop_reason": "stop_sequence", "stop_sequence": "END"}
@@ -127,6 +131,7 @@ def test_a_refusal_has_details(category: str | None, explanation: str | None, ow
     assert finish.write_finish(told, own, finish.Seen(), Ledger()).get("stop_details") == details
 
 
+@pytest.mark.pitfall("C14")
 @pytest.mark.parametrize(
     ("told", "message"),
     [
@@ -143,6 +148,7 @@ def test_what_is_no_end_is_an_error(told: Finish, message: str) -> None:
     assert finish.failure_of(None) is None
 
 
+@pytest.mark.pitfall("C16")
 @pytest.mark.parametrize(("called", "reason"), [(False, "stop"), (True, "tool_calls")])
 def test_a_missing_finish_is_inferred(called: bool, reason: Reason) -> None:
     notes: list[Note] = []

@@ -21,6 +21,7 @@ VALUES = st.recursive(
 OBJECTS = st.dictionaries(st.text(), VALUES, max_size=3)
 
 
+@pytest.mark.pitfall("C65")
 @given(OBJECTS)
 def test_arguments_come_back_as_they_were(value: dict[str, Any]) -> None:
     found = arguments_value(arguments_text(value))
@@ -57,6 +58,7 @@ EXACT = {
 }  # fmt: skip
 
 
+@pytest.mark.pitfall("C65", "C274")
 @pytest.mark.parametrize(("text", "value"), EXACT.values(), ids=EXACT)
 def test_integers_of_any_size_are_kept(text: str, value: Any) -> None:
     assert repr(arguments_value(text)) == repr(value)

@@ -21,10 +21,11 @@ from rotator.neutral.request import (
     Output,
     ReasoningWish,
     Request,
+    Tool,
     Turn,
 )
 
-from .bodies import CAT, assistant, body, parsed, result, system, text, tool, use, user
+from .bodies import CAT, assistant, body, built, parsed, result, system, text, tool, use, user
 from .claude_code import CLAUDE_CODE, USER_ID
 from .samples import ASSISTANT_BLOCKS, FIELDS, RESULTS, USER_BLOCKS, opaque
 
@@ -47,6 +48,7 @@ def test_results_are_turns_of_their_own(block: dict[str, Any], part: ToolResult)
     assert parsed(body(user(block))).turns == (Turn("tool", (part,)),)
 
 
+@pytest.mark.pitfall("C33")
 def test_words_beside_results_are_a_users_turn_behind_them() -> None:
     notes: list[Note] = []
     first, second = result("one", "a"), result("two", "b")
@@ -73,6 +75,7 @@ def test_results_are_parted_by_words_between_them() -> None:
     assert [turn.role for turn in turns] == ["tool", "user", "tool"]
 
 
+@pytest.mark.pitfall("C101")
 @pytest.mark.parametrize(("members", "expected"), [pytest.param(*row, id=name) for name, row in FIELDS.items()])
 def test_members_of_a_request(members: dict[str, Any], expected: dict[str, Any]) -> None:
     known = {"turns": (Turn("user", (Text("Hi"),)),), "output": Output(64), **expected}
@@ -84,6 +87,7 @@ def test_model_and_stream_are_the_callers() -> None:
     assert (request.model, request.stream, request.usage_in_stream, request.rest) == ("upstream-model", True, True, {})
 
 
+@pytest.mark.pitfall("C26")
 def test_system_messages_stay_in_their_place() -> None:
     spoken = [
         user("Hi"),
@@ -105,6 +109,28 @@ CHANGES = {
     "tool_addition": 'The tool "Edit" is available from here on.',
     "tool_removal": 'The tool "Edit" is not available from here on.',
 }
+
+
+def test_tools_that_are_defined_in_the_conversation_are_tools() -> None:
+    """That in ``tools`` counts where both are called the same; its own protocol gets all back where they stood."""
+    late, again = ({"name": name, "input_schema": {"type": "object"}, "strict": True} for name in ("late", "first"))
+    defined = [
+        {"type": "tool_addition", "tool": {"type": "tool_definition", "definition": one}} for one in (late, again)
+    ]
+    wire = body(user("Hi"), system(*defined, defined[0]), tools=[{"name": "first", "input_schema": {}}])
+    request = parsed(wire)
+    assert request.tools == (Tool("first", schema={}), Tool("late", schema={"type": "object"}, strict=True))
+    assert request.tools[1].at == ("messages", 1, "content", 0, "tool", "definition")
+    assert request.turns[1].parts[0] == opaque(defined[0], words='The tool "late" is available from here on.')
+    assert built(request)[0].body == wire
+
+
+def test_servers_of_tools_are_tools_that_the_vendor_runs() -> None:
+    server = {"type": "url", "url": "https://mcp.example", "name": "files"}
+    wire = body(user("Hi"), mcp_servers=[server, {}])
+    request = parsed(wire)
+    assert request.tools == (Tool("files", "hosted", data=server), Tool("mcp_servers", "hosted", data={}))
+    assert built(request)[0].body == wire
 
 
 @pytest.mark.parametrize(("kind", "words"), CHANGES.items())
@@ -186,6 +212,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
+@pytest.mark.pitfall("C59")
 @pytest.mark.parametrize(("wire", "param"), [pytest.param(*row, id=name) for name, row in REFUSED.items()])
 def test_wrong_shapes_are_refused_by_their_path(wire: dict[str, Any], param: str) -> None:
     with pytest.raises(Refused) as refused:
@@ -212,7 +239,7 @@ def test_claude_code() -> None:
         ("Edit", "function", {}),
         ("DeferredToolPlaceholder", "function", {"defer_loading": True}),
     ]
-    assert request.reasoning == ReasoningWish(True, "high", -1, "hidden")
+    assert request.reasoning == ReasoningWish(True, "medium", -1, "hidden")
     assert request.meta == Meta(USER_ID)
     assert json.loads(request.meta.user or "")["session_id"] == "6a1e0c1e-4f3a-4f6e-9a57-0b1d8e5f4a11"
     assert request.rest == {"context_management": {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]}}

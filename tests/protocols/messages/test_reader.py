@@ -227,6 +227,7 @@ BLOCKS: dict[str, tuple[list[Frame], list[Event]]] = {
 }
 
 
+@pytest.mark.pitfall("C160", "C217", "C254")
 @pytest.mark.parametrize("name", BLOCKS)
 def test_frames_become_events(name: str) -> None:
     frames, events = BLOCKS[name]
@@ -238,12 +239,12 @@ def test_frames_become_events(name: str) -> None:
 #: Frames -> their events and losses.
 LOST: dict[str, tuple[list[Frame], list[Event], list[Loss]]] = {
     "arguments of no call": (
-        [argues(0, "{}")], [], [Loss("arguments.invalid", "content[0]", "of no call")]
+        [argues(0, "{}")], [], [Loss("field.foreign", "content[0]", "input_json_delta")]
     ),
     "arguments of a text": (
         [start(0, type="text", text=""), argues(0, "{}"), words(0, "a"), stop(0)],
         [TEXT, TextDelta(0, "a"), BlockEnd(0)],
-        [Loss("arguments.invalid", "content[0]", "of no call")],
+        [Loss("field.foreign", "content[0]", "input_json_delta")],
     ),
     "a piece of tomorrow": (
         [start(0, type="text", text=""), delta(0, "hologram_delta"), stop(0)],

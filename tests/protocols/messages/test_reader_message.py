@@ -45,17 +45,27 @@ def test_what_only_messages_knows_is_kept_where_start_can_hold_it() -> None:
     assert events == [BEGUN._replace(tier="standard", rest=rest), UsageSeen(Usage(5, output_text=1))]
 
 
-def test_what_comes_too_late_for_start_is_set_aside() -> None:
-    notes: list[Note] = []
-    ledger = Ledger(notes)
+def test_what_comes_too_late_for_start_comes_with_the_finish() -> None:
+    """In several frames, as often as it changes."""
     details = {"type": "refusal", "category": None, "fallback": "m2"}
     late = ends("refusal", {"output_tokens": 2, "server_tool_use": {}, "iterations": []}, stop_details=details)
     late |= {"context_management": {"applied_edits": []}, "nothing": None}
     late["delta"] |= {"container": {"id": "container_1"}}
-    read(begin({"input_tokens": 1, "iterations": [7]}), late, STOP, ledger=ledger)
-    names = ("context_management", "container", "stop_details", "usage")
-    assert notes == [Note("messages.read.envelope", "set_aside", name) for name in names]
-    assert ledger.losses == []
+    again = {"type": "message_delta", "delta": {}, "usage": {"server_tool_use": {"web_search_requests": 1}}}
+    events = read(begin({"input_tokens": 1, "iterations": [7]}), late, again, STOP)
+    finished = next(event for event in events if isinstance(event, Finished))
+    assert finished.rest == {
+        "context_management": {"applied_edits": []},
+        "container": {"id": "container_1"},
+        "stop_details": {"fallback": "m2"},
+        "usage": {"iterations": [7], "server_tool_use": {"web_search_requests": 1}},
+    }
+
+
+def test_what_start_told_is_not_told_again() -> None:
+    usage = {"input_tokens": 5, "server_tool_use": {"n": 1}}
+    events = read(begin(usage, container={"id": "c"}), ends("end_turn", {**usage, "output_tokens": 2}), STOP)
+    assert next(event for event in events if isinstance(event, Finished)).rest == {}
 
 
 def test_what_start_told_already_is_not_set_aside() -> None:
@@ -66,6 +76,7 @@ def test_what_start_told_already_is_not_set_aside() -> None:
     assert notes == []
 
 
+@pytest.mark.pitfall("P-43")
 def test_usage_is_merged_field_by_field() -> None:
     """message_start tells the input, message_delta what came of it; null and absent ones keep (P-43)."""
     first = {"input_tokens": 30, "cache_read_input_tokens": 60, "cache_creation_input_tokens": 10, "output_tokens": 1}
@@ -76,6 +87,7 @@ def test_usage_is_merged_field_by_field() -> None:
     ]
 
 
+@pytest.mark.pitfall("C224")
 def test_usage_may_come_late_and_more_than_once() -> None:
     events = read(begin(), ends(usage={"output_tokens": 2}), ends(usage={"input_tokens": 7, "output_tokens": 3}), STOP)
     assert events == [
@@ -104,6 +116,7 @@ FINISHES: dict[str, tuple[list[Frame], Finish]] = {
 }
 
 
+@pytest.mark.pitfall("P-15", "C18")
 @pytest.mark.parametrize("name", FINISHES)
 def test_the_finish_is_told_once_at_the_end(name: str) -> None:
     frames, finish = FINISHES[name]

@@ -111,6 +111,7 @@ READ = Response(
 )
 
 
+@pytest.mark.pitfall("C121")
 def test_a_whole_message_is_read() -> None:
     ledger, body = Ledger(), copy.deepcopy(MESSAGE)
     assert response.parse_response(body, ledger) == READ
@@ -122,6 +123,7 @@ def test_the_smallest_message_is_read() -> None:
     assert response.parse_response({"content": []}, Ledger()) == Response("messages", "", "", (Candidate((), None),))
 
 
+@pytest.mark.pitfall("C164", "C181")
 def test_our_own_answer_comes_back_under_the_clients_model() -> None:
     ledger = Ledger()
     message = response.build_response(READ, REQUEST, IDS, ledger)
@@ -142,6 +144,7 @@ def test_a_usage_that_was_added_up_is_written_back_as_it_was() -> None:
     assert {name: written[name] for name in told} == told
 
 
+@pytest.mark.pitfall("C18")
 def test_further_details_of_a_refusal_are_kept() -> None:
     details = {"type": "refusal", "category": "cyber", "explanation": None, "fallback": "m2"}
     body = {"content": [], "stop_reason": "refusal", "stop_details": details}
@@ -216,6 +219,7 @@ CITATIONS: dict[str, tuple[dict[str, Any], Citation]] = {
 }
 
 
+@pytest.mark.pitfall("C153")
 @pytest.mark.parametrize("name", CITATIONS)
 def test_a_citation_is_read(name: str) -> None:
     raw, expected = CITATIONS[name]

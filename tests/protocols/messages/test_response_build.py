@@ -97,6 +97,7 @@ def test_the_tier_is_told_if_clients_know_it(protocol: str, tier: Any, told: Any
     assert [code for code, _ in lost(ledger)] == codes
 
 
+@pytest.mark.pitfall("C252")
 def test_members_of_another_protocol_are_left_out() -> None:
     parts = (Text("a", rest={"of_text": 1}), ToolCall("b", "c", "{}", rest={"of_call": 1}))
     candidate = Candidate(parts, Finish("stop"), rest={"of_candidate": 1})
@@ -179,6 +180,7 @@ FOREIGN: dict[str, tuple[tuple[Part, ...], list[Any], list[tuple[str, str]]]] = 
 }
 
 
+@pytest.mark.pitfall("C76", "C122")
 @pytest.mark.parametrize("name", FOREIGN)
 def test_parts_of_another_protocol_are_written(name: str) -> None:
     parts, content, expected = FOREIGN[name]
@@ -202,6 +204,7 @@ OWN: dict[str, tuple[Part, list[Any], list[tuple[str, str]]]] = {
 }
 
 
+@pytest.mark.pitfall("C129")
 @pytest.mark.parametrize("name", OWN)
 def test_parts_of_our_own_are_written_back(name: str) -> None:
     part, content, expected = OWN[name]
@@ -247,6 +250,7 @@ SPANS: dict[str, tuple[list[Citation], list[tuple[str, list[str]]]]] = {
 }
 
 
+@pytest.mark.pitfall("C154")
 @pytest.mark.parametrize("name", SPANS)
 def test_a_text_is_cut_where_citations_begin_and_end(name: str) -> None:
     citations, expected = SPANS[name]
@@ -278,6 +282,7 @@ TOLD: dict[str, tuple[str, Citation, Any]] = {
 }
 
 
+@pytest.mark.pitfall("C157")
 @pytest.mark.parametrize("name", TOLD)
 def test_citations_are_told_or_lost(name: str) -> None:
     protocol, citation, expected = TOLD[name]
@@ -311,6 +316,7 @@ ARGUMENTS: dict[str, tuple[str, Any, bool]] = {
 }
 
 
+@pytest.mark.pitfall("C68")
 @pytest.mark.parametrize("name", ARGUMENTS)
 def test_arguments_become_an_object(name: str) -> None:
     arguments, expected, repaired = ARGUMENTS[name]

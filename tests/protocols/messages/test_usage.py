@@ -93,12 +93,14 @@ READ: dict[str, tuple[Any, Usage | None]] = {
 }
 
 
+@pytest.mark.pitfall("P-40", "P-42", "P-44", "P-48", "C172")
 @pytest.mark.parametrize("name", READ)
 def test_usage_is_read(name: str) -> None:
     told, expected = READ[name]
     assert usage.read_usage(told) == expected
 
 
+@pytest.mark.pitfall("P-144", "C172")
 def test_a_usage_is_written_whole() -> None:
     """Claude Code gave up on a message without the nested object (P-144)."""
     ledger = Ledger()
@@ -116,6 +118,7 @@ def test_a_usage_is_written_whole() -> None:
     assert ledger.losses == []
 
 
+@pytest.mark.pitfall("C175")
 def test_an_unknown_usage_is_zeros() -> None:
     zeros = {"input_tokens": 0, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0, "output_tokens": 0}
     split = {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0}
@@ -147,6 +150,7 @@ MERGED: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
 }
 
 
+@pytest.mark.pitfall("C176")
 @pytest.mark.parametrize("name", MERGED)
 def test_usage_is_merged_field_by_field(name: str) -> None:
     known, more, expected = MERGED[name]

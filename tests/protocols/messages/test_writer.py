@@ -279,6 +279,7 @@ FOREIGN: dict[str, tuple[list[Event], list[Any], list[str]]] = {
 }
 
 
+@pytest.mark.pitfall("C73", "C124", "C229")
 @pytest.mark.parametrize("name", FOREIGN)
 def test_blocks_of_another_protocol(name: str) -> None:
     events, expected, codes = FOREIGN[name]
@@ -336,6 +337,7 @@ WRITTEN_BACK: dict[str, tuple[list[Event], list[Any]]] = {
 }
 
 
+@pytest.mark.pitfall("C129", "C216")
 @pytest.mark.parametrize("name", WRITTEN_BACK)
 def test_blocks_of_our_own_protocol(name: str) -> None:
     events, expected = WRITTEN_BACK[name]

@@ -44,6 +44,7 @@ HIDDEN = State("redacted", "aGlk")
 PAGE = Citation("web", "https://page.example", "A page", "words")
 
 
+@pytest.mark.pitfall("P-16", "C275")
 def test_a_stream_byte_for_byte() -> None:
     events = [CHAT, BlockStart(0, Text("")), TextDelta(0, 'Say "'), TextDelta(0, "\u4f60\u597d\u2028"), BlockEnd(0)]
     usage = '"usage":{"input_tokens":7,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":2}'
@@ -72,6 +73,7 @@ def test_a_stream_byte_for_byte() -> None:
     assert write(*events, Finished(Finish("stop")), UsageSeen(Usage(7, output_text=2)), End()).decode() == expected
 
 
+@pytest.mark.pitfall("P-16", "P-144", "C164", "C177")
 def test_the_start_tells_the_input_where_it_is_known() -> None:
     usage = Usage(30, 60, 10, 5, 3, written_by_ttl=(("1h", 10),))
     first, ping, *rest = check_stream(write(OWN, UsageSeen(usage), UsageSeen(Usage(31)), *OVER))
@@ -124,6 +126,7 @@ def test_what_a_foreign_start_knows_is_set_aside() -> None:
     assert ledger.losses == [Loss("meta.tier", "", "flex")]
 
 
+@pytest.mark.pitfall("C225")
 def test_nothing_is_written_before_there_is_something_to_tell() -> None:
     one = writer.MessagesWriter(REQUEST, IDS, Ledger())
     assert one.write(CHAT) == one.write(UsageSeen(Usage(1))) == b""
@@ -134,6 +137,7 @@ def test_nothing_is_written_before_there_is_something_to_tell() -> None:
     assert [name for name, _ in frames_of(one.write(End()))] == ["message_delta", "message_stop"]
 
 
+@pytest.mark.pitfall("C235")
 def test_pings_may_come_inside_a_block() -> None:
     events = [CHAT, BlockStart(0, Text("")), TextDelta(0, "a"), Beat(), TextDelta(0, "b"), BlockEnd(0), *OVER]
     kinds = [event["type"] for event in check_stream(write(*events))]
@@ -209,6 +213,7 @@ def test_a_missing_finish_is_noted() -> None:
 OVERLOADED = NeutralError(ErrorKind.OVERLOADED, "Busy.", 503, protocol="chat", request_id="req_1")
 
 
+@pytest.mark.pitfall("C221")
 @pytest.mark.parametrize("events", [
     [], [CHAT], [CHAT, Beat()], [CHAT, BlockStart(0, Text("")), TextDelta(0, "a")],
     [CHAT, BlockStart(0, CALL), ArgumentsDelta(0, '{"q')], [CHAT, Finished(Finish("stop"))],
@@ -260,6 +265,7 @@ def test_what_is_no_answer_ends_in_an_error(name: str) -> None:
         over_http(stream)
 
 
+@pytest.mark.pitfall("C77")
 def test_the_official_client_reads_the_stream() -> None:
     events = [
         CHAT,
@@ -288,3 +294,31 @@ def test_the_official_client_reads_the_stream() -> None:
     assert (message.stop_reason, usage.input_tokens, usage.output_tokens) == ("tool_use", 30, 50)
     assert (usage.cache_read_input_tokens, usage.cache_creation_input_tokens) == (60, 10)
     assert usage.output_tokens_details.thinking_tokens == 20
+
+
+LATE: dict[str, Any] = {
+    "container": {"id": "container_1"},
+    "context_management": {"applied_edits": []},
+    "stop_details": {"fallback": "m2"},
+    "usage": {"server_tool_use": {"web_search_requests": 1}},
+}
+
+
+def test_what_came_late_is_told_in_the_last_frame() -> None:
+    """To a client of the upstream's own protocol, each where the vendor tells it."""
+    stream = write(OWN, Finished(Finish("refusal", "refusal", None, "bio", "No."), rest=LATE), End())
+    last = frames_of(stream)[-2][1]
+    details = {"type": "refusal", "category": "bio", "explanation": "No.", "fallback": "m2"}
+    told = {"stop_reason": "refusal", "stop_sequence": None, "stop_details": details}
+    assert last["delta"] == {**told, "container": LATE["container"]}
+    assert last["context_management"] == LATE["context_management"]
+    assert last["usage"] == {**ZEROS, **LATE["usage"]}
+
+
+def test_what_came_late_of_another_protocol_is_set_aside() -> None:
+    notes: list[Note] = []
+    ledger = Ledger(notes)
+    stream = write(CHAT, BlockStart(0, Text("")), TextDelta(0, "a"), BlockEnd(0),
+                   Finished(Finish("stop"), rest={"x": 1}), End(), ledger=ledger)
+    assert frames_of(stream)[-2][1]["delta"] == {"stop_reason": "end_turn", "stop_sequence": None}
+    assert Note("messages.write.envelope", "set_aside", "x") in notes and ledger.losses == []

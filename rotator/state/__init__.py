@@ -1,0 +1,1 @@
+"""Where anything is kept."""
