@@ -101,9 +101,13 @@ def read_models(path: Path, unknown: F) -> Models[F]:
 
 def check_patterns(models: Mapping[str, object]) -> None:
     """Raises ValueError for a name of a row that no model can have."""
+    plain: dict[str, str] = {}
     for name in models:
-        if not name or "*" in name[:-1]:
+        if not name or "*" in name[:-1] or name.endswith("/*"):
             raise ValueError(f"models: expected names of models, a * at their end at most, found {name!r}")
+        same = plain.setdefault(name.lower().rpartition("/")[2].replace(".", "-"), name)
+        if same != name:
+            raise ValueError(f"models: {same!r} and {name!r} are one row")
 
 
 def _of_pattern(pattern: str) -> tuple[str, bool]:

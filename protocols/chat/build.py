@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
+from dataclasses import replace
 
-from rotator.api import Built, Ledger, Request, dumps
+from rotator.api import Built, Ledger, Request
 
 from .._names import ToolNames
 from .build_cache import put_cache
@@ -12,14 +12,11 @@ from .build_effort import for_model, put_reasoning
 from .build_media import Wire
 from .build_own import Replay
 from .build_settings import put_common, put_own_settings, put_settings
-from .build_tools import NAME_LIMIT, put_own_tools, put_tools
+from .build_tools import NAME_LIMIT, free_choice, put_own_tools, put_tools
 from .build_turns import History
 from .dialect import ChatDialect
 from .facts import ChatFacts, facts_of
 from .spelling import NAME, put_rest
-
-JSON_OBJECT: Final = {"type": "json_object"}
-JSON_WORDS: Final = "Answer with JSON."
 
 
 def build(request: Request, dialect: ChatDialect, ledger: Ledger, facts: ChatFacts | None = None) -> Built:
@@ -31,25 +28,18 @@ def build(request: Request, dialect: ChatDialect, ledger: Ledger, facts: ChatFac
         return Built(_own(request, dialect, ledger))
     facts = facts or facts_of(request.model, dialect.models)
     dialect = for_model(dialect, facts)
+    if dialect.web_search == "by_model":
+        dialect = replace(dialect, web_search="options" if facts.web_search else "none")
     names = ToolNames(request, NAME_LIMIT)
     body: Wire = {"model": request.model, "messages": History(request, names, dialect, ledger).messages()}
     restored = put_tools(body, request, names, dialect, ledger)
+    free_choice(body, request, facts, ledger)
     put_common(body, request)
-    put_settings(body, request, dialect, ledger)
-    if body.get("response_format") == JSON_OBJECT:
-        _say_json(body, dialect, ledger)
+    put_settings(body, request, dialect, facts, ledger)
     put_reasoning(body, request, dialect, facts, ledger)
     _put_stream(body, request)
     put_cache(body, request, dialect, ledger)
     return Built(body, restored)
-
-
-def _say_json(body: Wire, dialect: ChatDialect, ledger: Ledger) -> None:
-    """JSON mode is refused where no message has the word JSON in it.  Source: protocols.md 6.2."""
-    if b"json" not in dumps(body["messages"]).lower():
-        role = "developer" if dialect.instructions == "developer" else "system"
-        body["messages"].insert(0, {"role": role, "content": JSON_WORDS})
-        ledger.lose("format.json_object", ("response_format",))
 
 
 def _own(request: Request, dialect: ChatDialect, ledger: Ledger) -> Wire:

@@ -46,9 +46,7 @@ def put_reasoning(body: Wire, request: Request, dialect: ChatDialect, facts: Cha
         FORMS[dialect.reasoning](work)
         if wish.between_tools:
             lose_clamped(ledger, wish, "between_tools", "none")
-    if wish.display == "hidden" and dialect.reasoning == "object":
-        body.setdefault("reasoning", {})["exclude"] = True
-    elif wish.display is not None:  # the vendor shows what it does; nothing that was asked for is lost (7.6)
+    if wish.display is not None:  # the vendor shows what it does: hidden words would take their state with them (7.6)
         ledger.note(STEP, "display.left", wish.at)
     if dialect.reasoning_with_tools == "refused":
         _beside_tools(body, request, facts, ledger)
@@ -87,7 +85,7 @@ class _Work(NamedTuple):
             used = clamp(level, taken)
         if used is None:
             self.lost()
-        elif used != level or want.budget is not None:
+        elif used != level or (budget is not None and budget != BUDGETS[level]):
             self.clamped(used)
         return used
 
@@ -102,7 +100,8 @@ def _by_effort(work: _Work) -> None:
 def _by_object(work: _Work) -> None:
     """OpenRouter's, with one of effort and ``max_tokens``.  Source: protocols.md 7.1."""
     want = work.want
-    if want.kind == "off":
+    mandatory = work.facts.efforts is not None and "none" not in work.facts.efforts
+    if want.kind == "off" and not mandatory:
         work.body["reasoning"] = {"enabled": False}
     elif want.kind == "auto":
         work.body["reasoning"] = {"enabled": True}
@@ -174,7 +173,8 @@ def _drop_sampling(body: Wire, facts: ChatFacts, ledger: Ledger) -> None:
         ledger.lose("stop.refused", ("stop",))
     if facts.sampling in (None, "always"):
         return
-    free = facts.sampling == "without_reasoning" and body.get("reasoning_effort") == "none"
+    off = body.get("reasoning_effort") == "none" or body.get("reasoning") == {"enabled": False}
+    free = facts.sampling == "without_reasoning" and off
     for name, default in (NEVER if free else {**UNLESS_REASONING, **NEVER}).items():
         if name not in body:
             continue

@@ -20,8 +20,11 @@ from .parse_tools import WEB_SEARCH
 SIZES: Final = frozenset(("low", "medium", "high"))
 
 
-def put_hosted(body: Wire, tool: Tool, forbidden: bool, dialect: ChatDialect, ledger: Ledger) -> None:
-    """A hosted tool as an option of the body, if Chat has it.  ``forbidden``: nothing may be called now."""
+def put_hosted(body: Wire, tool: Tool, forbidden: bool, dialect: ChatDialect, ledger: Ledger) -> bool:
+    """A hosted tool as an option of the body, if Chat has it, and whether it has.
+
+    ``forbidden``: nothing may be called now.
+    """
     if tool.finds_tools:
         ledger.lose("tool.search", tool.at)
     elif forbidden:
@@ -29,10 +32,12 @@ def put_hosted(body: Wire, tool: Tool, forbidden: bool, dialect: ChatDialect, le
     elif tool.search is not None and dialect.web_search == "options" and _told(tool.search, tool.at, dialect, ledger):
         body[WEB_SEARCH] = _options(tool.search)
         ledger.lose_rest(tool.rest, tool.at)
+        return True
     elif dialect.hosted_tools == "drop":
         ledger.lose("tool.hosted", tool.at, tool.name)
     else:
         refuse(tool.at, f"{tool.name} is run by its own vendor, and this one does not have it")
+    return False
 
 
 def _told(search: WebSearch, at: Path, dialect: ChatDialect, ledger: Ledger) -> bool:

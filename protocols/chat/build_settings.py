@@ -17,6 +17,7 @@ from .._schemas import is_strict, lowered
 from .._shared import fresh
 from .build_media import Wire
 from .dialect import ChatDialect
+from .facts import ChatFacts
 from .parse_wish import said_of
 from .spelling import SafetyIdentifier, put_mark, put_rest
 
@@ -43,6 +44,14 @@ TIERS: Final[Mapping[str, str | None]] = {
 QUIET: Final = frozenset((
     "prompt_cache_options", "prompt_cache_retention", "stream_options", "diagnostics",
 ))
+
+#: Of JSON mode, which is refused where no message has the word JSON in it.  Source: protocols.md 6.2.
+JSON_WORDS: Final = "Answer with JSON."
+#: Where the vendor knows no formats of answers, or none with a schema: what Messages is told, too.
+JSON_ONLY: Final = "Answer with one JSON object and nothing else: no other words, no code fences."
+JSON_OF_SCHEMA: Final = (
+    "Answer with one JSON value and nothing else: no other words, no code fences. It must fit this JSON Schema:\n"
+)
 
 _ODD: Final = re.compile(r"[^A-Za-z0-9_-]")
 
@@ -71,16 +80,16 @@ def put_own_settings(body: Wire, request: Request) -> None:
     put_mark(body, request.cache.auto)
 
 
-def put_settings(body: Wire, request: Request, dialect: ChatDialect, ledger: Ledger) -> None:
+def put_settings(body: Wire, request: Request, dialect: ChatDialect, facts: ChatFacts, ledger: Ledger) -> None:
     """What another protocol's client said.  Raises Refused for what must not be missed and cannot be had."""
     _refuse_impossible(request)
     output = request.output
     if output.max_tokens == 0:
         refuse(("max_tokens",), "an answer of no tokens cannot be asked for in Chat Completions")
     if output.max_tokens is not None:
-        body[dialect.max_tokens] = output.max_tokens
+        body[dialect.max_tokens] = _limit(output.max_tokens, output, facts, ledger)
     if output.format is not None:
-        body["response_format"] = _format(output.format, ledger)
+        _put_format(body, output.format, dialect, ledger)
     stops = _stops(output, request.places.get("stop", ("stop",)), ledger)
     if stops:
         body["stop"] = stops
@@ -140,19 +149,55 @@ def _schema(form: Format, name: str, schema: Mapping[str, Any] | None) -> Wire:
     return wire
 
 
-def _format(form: Format, ledger: Ledger) -> Wire:
-    """Source: protocols.md 2.5; conversion-pitfalls.md P93, P94, P96, P97."""
+def _limit(said: int, output: Output, facts: ChatFacts, ledger: Ledger) -> int:
+    """At most what the model can answer with.  Source: protocols.md 2.5, "Max output"."""
+    cap = facts.max_output
+    if cap is None or said <= cap:
+        return said
+    ledger.lose("max_tokens.clamped", (output.max_tokens_name or "max_tokens",), f"requested {said}, used {cap}")
+    return cap
+
+
+def _put_format(body: Wire, form: Format, dialect: ChatDialect, ledger: Ledger) -> None:
+    """``response_format``, an instruction, or both.  Source: protocols.md 2.5; conversion-pitfalls.md P93 to P97."""
     if form.rest:
         ledger.lose_rest(form.rest, form.at)
     if form.kind == "enum":
         refuse(form.at, "Chat Completions cannot answer with one word of a list")
+    in_words = dialect.structured_output == "instruction"
     if form.kind == "json_object" or form.schema is None:
         if form.kind != "json_object":
             ledger.lose("format.schema", form.at)
-        return {"type": "json_object"}
-    if str(form.schema.get("type", "object")).lower() != "object":
+        if in_words:
+            ledger.lose("format.json_object", form.at)
+            _instruct(body, JSON_ONLY, dialect)
+            return
+        body["response_format"] = {"type": "json_object"}
+        if b"json" not in dumps(body["messages"]).lower():
+            ledger.lose("format.json_object", ("response_format",))
+            _instruct(body, JSON_WORDS, dialect)
+        return
+    if not in_words and str(form.schema.get("type", "object")).lower() != "object":
         refuse(form.at, "the schema must be one of an object at its root")
     schema = lowered(form.schema)
+    if dialect.structured_output == "native":
+        body["response_format"] = _json_schema(form, schema, ledger)
+        return
+    if not in_words:
+        body["response_format"] = {"type": "json_object"}
+    if form.description and "description" not in schema:
+        schema = {**schema, "description": form.description}
+    ledger.lose("format.schema", form.at)
+    _instruct(body, JSON_OF_SCHEMA + dumps(schema).decode(), dialect)
+
+
+def _instruct(body: Wire, words: str, dialect: ChatDialect) -> None:
+    """At the beginning, where every server takes instructions."""
+    role = "developer" if dialect.instructions == "developer" else "system"
+    body["messages"].insert(0, {"role": role, "content": words})
+
+
+def _json_schema(form: Format, schema: Mapping[str, Any], ledger: Ledger) -> Wire:
     wire = _schema(form, _ODD.sub("_", form.name)[:FORMAT_NAME_LIMIT] or FORMAT_NAME, schema)
     if form.strict and not is_strict(schema):
         ledger.lose("format.strict", form.at)

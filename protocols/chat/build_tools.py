@@ -19,6 +19,7 @@ from .build_cache import mark
 from .build_hosted import put_hosted
 from .build_media import Wire
 from .dialect import ChatDialect
+from .facts import ChatFacts
 from .parse_tools import LEGACY_POLICY, LEGACY_TOOLS, WEB_SEARCH
 from .spelling import put_mark, put_rest
 
@@ -85,16 +86,14 @@ def put_tools(
 
     Raises Refused for a choice that cannot be kept: tools that nobody declared, or that their own vendor runs.
     """
-    policy = request.policy
+    runs: set[str] = set()  # of the hosted tools, those that the upstream has
     for tool in request.tools:
-        if tool.kind == "hosted":
-            put_hosted(body, tool, policy.mode == "none", dialect, ledger)
+        if tool.kind == "hosted" and put_hosted(body, tool, request.policy.mode == "none", dialect, ledger):
+            runs.add(tool.name)
     offered = _offered(request, names, dialect, ledger)
     hosted = {tool.name for tool in request.tools if tool.by_vendor}
+    policy = _without_search(request.policy, {one.tool.name for one in offered}, hosted, runs, ledger)
     known = {one.tool.name for one in offered}
-    wanted = known if policy.mode == "required" else known.intersection(policy.names)
-    if hosted and not wanted and (policy.mode in ("required", "named") or policy.required):
-        refuse(policy.at, "only a tool that another provider runs may be called, and it does not run here")
     if policy.rest:
         ledger.lose_rest(policy.rest, policy.at)
     if not offered:
@@ -118,6 +117,40 @@ def put_tools(
         body["parallel_tool_calls"] = policy.parallel
     doubles = {one.name: ToolName(one.tool.name, _kind(one.tool), one.tool.namespace) for one in offered if one.again}
     return {**names.restore(), **doubles}
+
+
+def _without_search(
+    policy: ToolPolicy, known: set[str], hosted: set[str], runs: set[str], ledger: Ledger
+) -> ToolPolicy:
+    """The choice, which cannot fall on a search that is an option of the body.  Source: protocols.md 2.7.
+
+    Raises Refused where all that it leaves runs elsewhere.
+    """
+    everything = policy.mode == "required"
+    wanted = known if everything else known.intersection(policy.names)
+    if not hosted or wanted or not (policy.mode in ("required", "named") or policy.required):
+        return policy
+    searched = runs if everything else runs.intersection(policy.names)
+    if not searched:
+        refuse(policy.at, "only a tool that another provider runs may be called, and it does not run here")
+    ledger.lose("tool_choice.degraded", policy.at, ", ".join(sorted(searched)))
+    return replace(policy, mode=None, names=(), required=False)
+
+
+def free_choice(body: Wire, request: Request, facts: ChatFacts, ledger: Ledger) -> None:
+    """A tool that cannot be forced is the only one that is offered.  Source: protocols.md 2.3."""
+    choice = body.get("tool_choice")
+    if facts.forced_tool != "refused" or choice in (None, "auto", "none"):
+        return
+    if isinstance(choice, dict):
+        allowed = choice.get("allowed_tools")
+        if allowed is not None and allowed["mode"] != "required":
+            return
+        chosen = [choice] if allowed is None else allowed["tools"]
+        names = {one[one["type"]]["name"] for one in chosen}
+        body["tools"] = [tool for tool in body["tools"] if tool[tool["type"]]["name"] in names]
+    body["tool_choice"] = "auto"
+    ledger.lose("tool_choice.degraded", request.policy.at)
 
 
 class _Offered(NamedTuple):

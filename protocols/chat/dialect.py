@@ -34,7 +34,11 @@ class ChatDialect:
     ``cache``: how breakpoints of the prompt cache are written, if they are; ``by_model``: as breakpoints for those
     models that are known to take them. Source: protocols.md 2.6, "Breakpoints".
 
-    ``web_search``: whether there is ``web_search_options``. Source: protocols.md 2.7, "Web search".
+    ``web_search``: whether there is ``web_search_options``; ``by_model``: for those models that are known to take it.
+    Source: protocols.md 2.7, "Web search".
+
+    ``structured_output``: where the schema of another protocol's client's answer goes: ``response_format``, or an
+    instruction, beside JSON mode or alone, where the vendor knows no more. Source: protocols.md 2.5, "JSON schema".
 
     ``hosted_tools``: what becomes of a request with tools that only another vendor runs. Source: protocols.md 2.7.
 
@@ -58,7 +62,8 @@ class ChatDialect:
     reasoning_history: Literal["drop", "reasoning_content", "reasoning", "reasoning_details", "think_tags"] = "drop"
     reasoning_answer: Literal["fields", "think_tags", "think_open"] = "fields"
     cache: Literal["none", "breakpoint", "cache_control", "by_model"] = "none"
-    web_search: Literal["none", "options"] = "none"
+    web_search: Literal["none", "options", "by_model"] = "none"
+    structured_output: Literal["native", "json_object", "instruction"] = "native"
     hosted_tools: Literal["refuse", "drop"] = "refuse"
     tool_errors: Literal["wrapped", "plain"] = "wrapped"
     reasoning: Literal["effort", "object", "thinking", "enable_thinking", "chat_template", "none"] = "effort"

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from rotator.api import setting
+
 from .._effort import Level
 from .._facts import Models, read_models
 
@@ -19,7 +21,9 @@ class ChatFacts:
     ``top_p`` and probabilities may be asked for. ``instructions``: the role of instructions (2.1, "Developer prompt").
     ``tools``: whether functions stand beside reasoning, beside it only while no effort is named, or never (0.2 item 15,
     7.4). ``stop``: whether it takes stop sequences (2.5, "stop"). ``breakpoints``: whether its parts may carry
-    breakpoints of the prompt cache (2.6, "Breakpoints").
+    breakpoints of the prompt cache (2.6, "Breakpoints"). ``max_output``: tokens of an answer, those of reasoning among
+    them (2.5, "Max output"). ``web_search``: whether it takes ``web_search_options`` (2.7). ``forced_tool``: whether
+    a tool may be forced on it (2.3, "Forced choice + thinking").
     """
 
     efforts: tuple[Level, ...] | None = None
@@ -28,6 +32,9 @@ class ChatFacts:
     tools: Literal["ok", "without_effort", "without_reasoning"] | None = None
     stop: bool | None = None
     breakpoints: bool | None = None
+    max_output: int | None = setting(None, minimum=1)
+    web_search: bool | None = None
+    forced_tool: Literal["ok", "refused"] | None = None
 
 
 MODELS: Final[Models[ChatFacts]] = read_models(Path(__file__).with_name("models.json"), ChatFacts())

@@ -5,6 +5,8 @@ Source: protocols.md 2.5, 2.6, 6.4.2; conversion-pitfalls.md 3.9, 3.16.
 
 from __future__ import annotations
 
+import re
+from hashlib import sha256
 from typing import Any, Final
 
 from rotator.api import Format, Ledger, Request, dumps
@@ -28,6 +30,11 @@ TIERS: Final[dict[str, str | None]] = {
 QUIET: Final = frozenset(("prompt_cache_options", "prompt_cache_retention", "stream_options"))
 #: Sampling that Messages does not know.  Source: protocols.md 2.5.
 UNKNOWN_SAMPLING: Final = ("seed", "frequency_penalty", "presence_penalty", "logit_bias")
+#: Values of it that say nothing; chat front ends send them all.
+NOTHING: Final[dict[str, tuple[Any, ...]]] = {
+    "seed": (-1,), "frequency_penalty": (0,), "presence_penalty": (0,), "logit_bias": ({},)
+}
+_NAMES_SOMEBODY: Final = re.compile(r"\S@\S|^\+\d[\d ()/-]{5,}$")
 
 JSON_ONLY: Final = "Answer with one JSON object and nothing else: no other words, no code fences."
 JSON_OF_SCHEMA: Final = (
@@ -59,7 +66,10 @@ def lose_unknown(request: Request, ledger: Ledger) -> None:
     """Tuning that has no place here.  Source: protocols.md 2.5, 2.6."""
     output, sampling = request.output, request.sampling
     for name in UNKNOWN_SAMPLING:
-        if getattr(sampling, name) is not None:
+        value = getattr(sampling, name)
+        if value in NOTHING.get(name, ()):
+            ledger.note(STEP, "sampling.default", (name,))
+        elif value is not None:
             ledger.lose(f"sampling.{name}", (name,))
     if output.logprobs:
         ledger.lose("output.logprobs", ("logprobs",))
@@ -120,8 +130,10 @@ def add_sampling(request: Request, body: dict[str, Any], facts: MessagesFacts, l
                 ledger.lose(f"sampling.{name}", (name,))
         return
     if "temperature" in said and "top_p" in said:
-        ledger.lose("sampling.top_p", ("top_p",))
-        del said["top_p"]
+        if said.pop("top_p") == 1:
+            ledger.note(STEP, "sampling.default", ("top_p",))
+        else:
+            ledger.lose("sampling.top_p", ("top_p",))
     if said.get("temperature", 0) > 1:
         ledger.lose("sampling.temperature", ("temperature",))
         ledger.note(STEP, "temperature.clamped", ("temperature",), ("temperature",))
@@ -141,7 +153,7 @@ def add_stops(request: Request, body: dict[str, Any], ledger: Ledger) -> None:
 def add_meta(request: Request, body: dict[str, Any], ledger: Ledger) -> None:
     """Source: protocols.md 2.6 "User id", "Tier"."""
     if request.meta.user is not None:
-        body["metadata"] = {"user_id": request.meta.user}
+        body["metadata"] = {"user_id": _person(request.meta.user, ledger)}
     tier = request.meta.tier
     if tier is not None:
         word = tier.lower()
@@ -151,10 +163,21 @@ def add_meta(request: Request, body: dict[str, Any], ledger: Ledger) -> None:
             body["service_tier"] = TIERS[word]
 
 
+def _person(user: str, ledger: Ledger) -> str:
+    """The API refuses ids that name a person, as an address of mail does; a hash is the same every time (P-132).
+
+    Source: public reports of its error, "appears to contain an email address".
+    """
+    if not _NAMES_SOMEBODY.search(user):
+        return user
+    ledger.note(STEP, "user.hashed", ("user",))
+    return sha256(user.encode("utf-8", "surrogatepass")).hexdigest()
+
+
 def lose_wishes(request: Request, ledger: Ledger) -> None:
     """Members that only the client's protocol knows."""
     wish = request.reasoning
     if wish.rest:
         ledger.lose_rest(wish.rest, wish.at)
     if request.rest:
-        ledger.lose_rest(request.rest, (), QUIET)
+        ledger.lose_rest(request.rest, (), QUIET | {"top_k"})  # one that is no number of tokens says nothing

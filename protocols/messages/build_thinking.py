@@ -110,7 +110,7 @@ def _adaptive(work: _Work, types: tuple[ThinkingType, ...]) -> None:
         used = work.facts.default_effort
     elif used is None:
         work.ledger.lose("reasoning.wish", work.wish.at, want.words)
-    elif used != level or want.budget is not None:
+    elif used != level or (want.level is None and want.budget != BUDGETS[level]):
         work.clamped(used)
     if used in ("high", "xhigh", "max") and work.body["max_tokens"] < ANSWER_TOKENS:
         work.ledger.lose("reasoning.tight", work.wish.at, f"max_tokens {work.body['max_tokens']}, effort {used}")
@@ -170,8 +170,7 @@ def _within_budget(work: _Work, said: int | None) -> None:
     if limit != work.body["max_tokens"]:
         work.body["max_tokens"] = limit
         work.ledger.note(STEP, "max_tokens.raised", ("max_tokens",), ("max_tokens",))
-    both = want.level is not None and want.budget is not None
-    if both or (used != wanted and want.kind != "auto" and want.level != "max"):
+    if used != wanted and want.kind != "auto" and want.level != "max":
         work.clamped(f"{used} tokens")
     work.think("enabled", budget_tokens=used)
 
@@ -190,7 +189,13 @@ def _room(wanted: int, said: int | None, limit: int, cap: int | None) -> tuple[i
 
 
 def _interrupted(messages: list[dict[str, Any]]) -> bool:
-    """Whether a turn with calls is under way that did not begin with thinking.  Source: protocols.md 2.4 R3."""
+    """Whether a turn is under way that did not begin with thinking: one with calls, or one that is to be gone on with.
+
+    Source: protocols.md 2.4 R3, 2.1 ("prefill").
+    """
+    if messages and messages[-1]["role"] == "assistant":
+        content = messages[-1]["content"]
+        return not isinstance(content, list) or content[0]["type"] not in ("thinking", "redacted_thinking")
     for message in reversed(messages):
         content = message["content"]
         blocks = content if isinstance(content, list) else []

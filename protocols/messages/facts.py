@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from rotator.api import setting
+
 from .._effort import Level
 from .._facts import Models, read_models
 
@@ -35,7 +37,7 @@ class MessagesFacts:
     prefill: bool | None = None
     forced_tool: Literal["ok", "without_thinking", "refused"] | None = None
     binding: tuple[Literal["model", "conversation", "account"], ...] | None = None
-    max_output: int | None = None
+    max_output: int | None = setting(None, minimum=1)
 
 
 MODELS: Final[Models[MessagesFacts]] = read_models(Path(__file__).with_name("models.json"), MessagesFacts())

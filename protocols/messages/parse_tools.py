@@ -40,8 +40,8 @@ def added_tools(turns: Iterable[Turn], servers: Sequence[Any], known: Iterable[T
         if isinstance(part, Opaque) and part.type == "tool_addition":
             added = part.data.get("tool")
             defined = added.get("definition") if isinstance(added, dict) else None
-            if isinstance(defined, dict) and defined.get("name") not in names:
-                tool = read_tool(defined, (*part.at, "tool", "definition"))
+            tool = read_tool(defined, (*part.at, "tool", "definition")) if isinstance(defined, dict) else None
+            if tool is not None and tool.name not in names:
                 names.add(tool.name)
                 yield tool
 

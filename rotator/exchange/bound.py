@@ -18,6 +18,8 @@ from rotator.neutral.request import Request, Turn
 from rotator.neutral.response import Response
 from rotator.neutral.seal import NOWHERE, Opened, Seal, is_sealed
 
+#: The account of states that nobody knows and a vendor refused.
+REFUSED: Final = "refused"
 #: The loss that is told where state is kept back; every protocol that can be translated declares it.
 STATE_LOST: Final = "reasoning.state"
 #: States whose origin is remembered, at 400 bytes each.
@@ -79,6 +81,8 @@ class Home:
             return "of another provider"
         if origin.family != here.family:
             return "of another model"
+        if origin.account == REFUSED:
+            return "refused before"
         return "of another account" if self.account_bound and origin.account != here.account else ""
 
     def remember(self, states: Iterable[str]) -> None:
@@ -194,7 +198,10 @@ def _as_sent(part: Part, state: State, home: Home, own: bool, ledger: Ledger) ->
 
 def _kept(part: Part, known: Opened | None, home: Home, own: bool, ledger: Ledger) -> Part | None:
     """The part behind its envelope."""
-    reason = "not sealed here" if known is None else "of another protocol" if own else home.refuses(known.origin)
+    if known is None:
+        reason = "not sealed here"
+    else:
+        reason = "of another protocol" if own else home.refuses(known.origin) or home.foreign(known.value)
     if isinstance(part, Opaque | Refusal):
         return part
     if known is not None and not reason:

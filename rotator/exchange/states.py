@@ -12,8 +12,9 @@ from typing import Final
 from rotator.contracts import Call, Credential
 from rotator.errors import UpstreamFailed
 from rotator.exchange.attempt import Parsed
-from rotator.exchange.bound import Home, StateMemory, origin_of, states_in
+from rotator.exchange.bound import REFUSED, Home, StateMemory, origin_of, states_in
 from rotator.exchange.plan import Plan
+from rotator.neutral.parts import Origin
 from rotator.neutral.seal import Seal
 from rotator.wire.jsontext import read
 
@@ -56,7 +57,12 @@ class States:
         state = plan.protocol.state
         if self.repairing or state is None or cause.stage != "answered" or not state.refused(cause.error):
             return False
-        self.repairing = state.strip(read(sent)[0], lambda _: True).taken
+        body = read(sent)[0]
+        refused = [one for one in state.found(body) if self._memory.of(one) is None]
+        self.repairing = state.strip(body, lambda _: True).taken
+        if self.repairing:  # the next turn need not be refused for the same
+            here = self._seal.hashed("provider", plan.origin[0]), self._seal.hashed("family", plan.origin[1])
+            self._memory.remember(refused, Origin(*here, REFUSED))
         return self.repairing
 
     def _sent(self, plan: Plan) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ The vendor of Messages signs its thinking for text, place, model and key, and re
 
 import json
 from collections.abc import AsyncIterator
+from itertools import count
 from typing import Any
 
 import anthropic
@@ -22,6 +23,8 @@ FUNCTIONS: Any = [{"type": "function", "function": {"name": "get_weather", "para
 TOOLS: Any = [{"name": "get_weather", "description": "now", "input_schema": SCHEMA}]
 THINKING: Any = {"type": "adaptive"}
 PIN = "x-rotator-credential"
+#: Signatures that nobody here made; each is new: what was refused once is remembered.
+SOMEBODYS = map("c29tZWJvZHk{}=".format, count()).__next__
 STATES = {"thinking": "signature", "redacted_thinking": "data"}
 TEXT = "messages.1.content.0: Invalid `signature` in `thinking` block"
 REFUSED = Reply(400, body={"type": "error", "error": {"type": "invalid_request_error", "message": TEXT}})
@@ -283,7 +286,7 @@ async def test_what_must_not_be_changed_is_refused_before_anybody_is_asked(
 async def test_a_raw_request_with_foreign_thinking_is_mended_once(
     pair: House, messages: anthropic.AsyncAnthropic, streams: bool
 ) -> None:
-    foreign = {"type": "thinking", "thinking": "Written elsewhere.", "signature": "c29tZWJvZHk="}
+    foreign = {"type": "thinking", "thinking": "Written elsewhere.", "signature": SOMEBODYS()}
     said = {"type": "text", "text": "Hello."}
     history: list[Any] = [
         {"role": "user", "content": "Hi"},
@@ -319,7 +322,7 @@ async def test_nothing_is_sent_twice_that_held_no_reasoning(pair: House, message
 async def test_whoever_requires_the_raw_lane_hears_the_vendor(
     pair: House, messages: anthropic.AsyncAnthropic
 ) -> None:
-    foreign = {"type": "thinking", "thinking": "Written elsewhere.", "signature": "c29tZWJvZHk="}
+    foreign = {"type": "thinking", "thinking": "Written elsewhere.", "signature": SOMEBODYS()}
     history: list[Any] = [
         {"role": "user", "content": "Hi"},
         {"role": "assistant", "content": [foreign, {"type": "text", "text": "Hello."}]},
@@ -333,7 +336,7 @@ async def test_whoever_requires_the_raw_lane_hears_the_vendor(
 
 
 async def test_a_repair_is_for_one_target_alone(pair: House, chat: openai.AsyncOpenAI) -> None:
-    """What was refused at the first one, the second one gets all the same."""
+    """What the first one refused the second, at the same place, is not sent, but for that it needs no repair."""
     home = thinking_model(pair)
     asked: Any = {"tools": FUNCTIONS, "reasoning_effort": "high"}
     history: list[Any] = [{"role": "user", "content": "Weather?"}]
@@ -346,8 +349,30 @@ async def test_a_repair_is_for_one_target_alone(pair: House, chat: openai.AsyncO
     answer = await pair.ask("chat", {"model": "x", **asked, "messages": [*history, first, *answered(first)]})
     assert answer.status == 200, answer.body
     sent = [signed(json.loads(one.body)) for one in list(pair.vendor.requests)[before:]]
-    assert [len(found) for found in sent] == [1, 0, 1]
-    assert "x-rotator-repair" not in answer.headers and "x-rotator-warnings" not in answer.headers
+    assert [len(found) for found in sent] == [1, 0, 0]
+    assert "x-rotator-repair" not in answer.headers
+    assert json.loads(answer.headers["x-rotator-warnings"])[0] == {
+        "code": "reasoning.state", "detail": "refused before",
+    }
+
+
+async def test_what_was_refused_once_is_not_sent_again(pair: House, messages: anthropic.AsyncAnthropic) -> None:
+    """As after a restart, when nobody knows who signed it; what this key itself signs later is kept."""
+    foreign = {"type": "thinking", "thinking": "Written elsewhere.", "signature": "b2xkZXI="}
+    history: list[Any] = [
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": [foreign, {"type": "text", "text": "Hello."}]},
+        {"role": "user", "content": "Weather?"},
+    ]
+    asked: Any = {"model": thinking_model(pair), "max_tokens": 4_000, "tools": TOOLS, "thinking": THINKING}
+    asked["extra_headers"] = pinned("claudish", 1)
+    first, headers = await talked(messages, False, **asked, messages=history)
+    assert headers["x-rotator-attempts"] == "2"
+    history += [{"role": "assistant", "content": first}, resulted(first)]
+    _, headers = await talked(messages, False, **asked, messages=history)
+    assert headers["x-rotator-attempts"] == "1" and "x-rotator-repair" not in headers
+    assert json.loads(headers["x-rotator-warnings"]) == [{"code": "reasoning.state", "detail": "refused before"}]
+    assert len(signed(sent_up(pair))) == 1, "its own"
 
 
 @pytest.mark.parametrize("streams", [False, True])
@@ -389,7 +414,7 @@ async def test_where_thinking_must_come_first_it_is_given_up_and_told(
     pair.vendor.script("claude-opus-4-5", Play("thinking-tools"))
     budget: Any = {"type": "enabled", "budget_tokens": 1024}
     asked: Any = {"model": "claudish/claude-opus-4-5", "max_tokens": 4_000, "tools": TOOLS, "thinking": budget}
-    foreign = {"type": "thinking", "thinking": "Written elsewhere.", "signature": "c29tZWJvZHk="}
+    foreign = {"type": "thinking", "thinking": "Written elsewhere.", "signature": SOMEBODYS()}
     use = {"type": "tool_use", "id": "toolu_1", "name": "get_weather", "input": {"city": "Rome"}}
     result = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "sunny"}
     history: list[Any] = [

@@ -205,7 +205,7 @@ REASONING: tuple[Row, ...] = (
             Case({"reasoning_effort": "high", "max_tokens": 100}, at("high", max_tokens=100), ("reasoning.tight",)),
         ],
         Case(
-            {"max_tokens": 2048, "thinking": within(1024)}, {"max_tokens": 2048, "reasoning_effort": "low"}, CLAMPED
+            {"max_tokens": 2048, "thinking": within(1024)}, {"max_tokens": 2048, "reasoning_effort": "low"}
         ),
     ),
 )

@@ -88,6 +88,7 @@ async def passed(house: House, client: str, body: Json, via: str, chunks: Sequen
     """Ask the provider for what the vendor then says in these chunks."""
     house.vendor.script(body["model"], Raw(200, SSE if stream else JSON, chunks))
     house.vendor.requests.clear()
+    house.proxy.core.means.states._origins.clear()  # what was refused in one case is nothing to the next
     sent = json.dumps({**body, "model": f"{via}/{body['model']}"}).encode()
     answer = await house.ask(client, sent)
     await house.idle()

@@ -102,14 +102,16 @@ def test_unset_stays_unset_and_so_does_auto(model: str) -> None:
 def test_a_budget_is_the_nearest_level(budget: int, used: str) -> None:
     body, losses = taken(asked("gpt-5.5", reasoning=wish(enabled=True, budget=budget)))
     assert body["reasoning_effort"] == used
-    assert losses == [Loss("reasoning.clamped", "thinking", f"requested {budget} tokens, used {used}")]
+    exact = budget in (1024, 8192)
+    told = [Loss("reasoning.clamped", "thinking", f"requested {budget} tokens, used {used}")]
+    assert losses == ([] if exact else told)
 
 
-@pytest.mark.pitfall("C109", loss="reasoning.clamped")
+@pytest.mark.pitfall("C109")
 def test_an_effort_wins_over_a_budget() -> None:
     body, losses = taken(asked("gpt-5.5", reasoning=wish(enabled=True, budget=100, effort="high")))
     assert body["reasoning_effort"] == "high"
-    assert losses == [Loss("reasoning.clamped", "thinking", "requested high and 100 tokens, used high")]
+    assert losses == []
 
 
 @pytest.mark.pitfall("C110")
@@ -152,8 +154,8 @@ def test_an_unknown_model_is_told_what_was_said(level: str) -> None:
         ("object", wish(budget=3000), {"reasoning": {"max_tokens": 3000}}, []),
         ("object", wish(enabled=True), {"reasoning": {"enabled": True}}, []),
         ("object", wish(enabled=False), {"reasoning": {"enabled": False}}, []),
-        ("object", wish(display="hidden"), {"reasoning": {"exclude": True}}, []),
-        ("object", wish(effort="low", display="hidden"), {"reasoning": {"effort": "low", "exclude": True}}, []),
+        ("object", wish(display="hidden"), {}, []),
+        ("object", wish(effort="low", display="hidden"), {"reasoning": {"effort": "low"}}, []),
         ("object", wish(display="summary"), {}, []),
         ("thinking", wish(enabled=True), {"thinking": {"type": "enabled"}}, []),
         ("thinking", effort("none"), {"thinking": {"type": "disabled"}}, []),

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from rotator.errors import Refused
 from rotator.neutral.losses import Ledger, Loss
 from rotator.neutral.request import Tool, ToolPolicy, WebSearch
-from tests.protocols.chat.bodies import TOOLS, ChatDialect, asked, build, built, function
+from tests.protocols.chat.bodies import TOOLS, ChatDialect, asked, build, built, function, module
 
+ROOT = Path(__file__).resolve().parents[3]
 ANYTHING = WebSearch()
 FETCH = Tool("web_fetch", "hosted", at=("tools", 1))
 BERLIN = {"timezone": "Europe/Berlin", "city": "Berlin"}
@@ -41,6 +45,24 @@ def test_a_search_is_an_option(told: WebSearch, options: dict[str, Any], losses:
 def test_what_nobody_knows_of_a_search_is_lost() -> None:
     _, codes = built(asked(tools=(search(rest={"x": 1}),)), web_search="options")
     assert codes == ["field.foreign"]
+
+
+@pytest.mark.parametrize(("model", "searches"), [
+    ("gpt-4o-search-preview-2025-03-11", True), ("gpt-4o-mini-search-preview", True), ("gpt-5-search-api", True),
+    ("gpt-4o", False), ("gpt-5", False), ("m", False),
+])
+def test_a_search_goes_by_the_model(model: str, searches: bool) -> None:
+    request = replace(asked(tools=(*TOOLS, search())), model=model)
+    made, codes = built(request, web_search="by_model", hosted_tools="drop")
+    assert ("web_search_options" in made.body, codes) == (searches, [] if searches else ["tool.hosted"])
+
+
+def test_openai_has_the_search_of_its_search_models() -> None:
+    options = yaml.safe_load((ROOT / "providers/openai.yaml").read_text())["dialect"]
+    for model, searches in (("gpt-4o-search-preview", True), ("gpt-4o", False)):
+        request = replace(asked(tools=(search(),)), model=model)
+        codec = module("codec").ChatCodec().with_dialect({**options, "hosted_tools": "drop"})
+        assert ("web_search_options" in codec.build(request, Ledger()).body) is searches
 
 
 @pytest.mark.parametrize("mode", ["options", "none"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
@@ -20,7 +21,20 @@ from rotator.neutral.request import (
     ReasoningWish,
     Sampling,
 )
-from tests.protocols.chat.bodies import SCHEMA, STRICT, ChatDialect, asked, build, built, said, system, user
+from tests.protocols.chat.bodies import (
+    SCHEMA,
+    STRICT,
+    ChatDialect,
+    asked,
+    body,
+    build,
+    built,
+    parsed,
+    said,
+    system,
+    user,
+    written,
+)
 
 
 def schema(**more: Any) -> dict[str, Any]:
@@ -100,6 +114,74 @@ def test_json_mode_needs_the_word(form: Format, codes: list[str]) -> None:
     made, lost = built(asking)
     assert made.body["messages"] == [user("As json, please")]
     assert lost == codes[:-1]
+
+
+IN_WORDS = (
+    "Answer with one JSON value and nothing else: no other words, no code fences. It must fit this JSON Schema:\n"
+)
+FORM = Format("json_schema", SCHEMA, "n", "What is asked", True, at=("f",))
+TOLD_SCHEMA = '{"type":"object","properties":{"q":{"type":"string"}},"description":"What is asked"}'
+ONE_OBJECT = "Answer with one JSON object and nothing else: no other words, no code fences."
+JSON: dict[str, Any] = {"type": "json_object"}
+
+#: The choice, the format, what is told as ``response_format`` and in words, the losses.
+INSTRUCTED: list[tuple[str, Format, dict[str, Any] | None, str, list[Loss]]] = [
+    ("json_object", FORM, JSON, IN_WORDS + TOLD_SCHEMA, [Loss("format.schema", "f")]),
+    ("instruction", FORM, None, IN_WORDS + TOLD_SCHEMA, [Loss("format.schema", "f")]),
+    ("instruction", Format("json_schema", {"type": "ARRAY"}, at=("f",)), None, IN_WORDS + '{"type":"array"}',
+     [Loss("format.schema", "f")]),
+    ("json_object", Format("json_object", at=("f",)), JSON, "Answer with JSON.",
+     [Loss("format.json_object", "response_format")]),
+    ("instruction", Format("json_object", at=("f",)), None, ONE_OBJECT, [Loss("format.json_object", "f")]),
+]
+
+
+@pytest.mark.parametrize("role", ["system", "developer"])
+@pytest.mark.parametrize(("chosen", "form", "told", "words", "losses"), INSTRUCTED)
+def test_a_format_that_the_vendor_does_not_know_is_told_in_words(
+    role: str, chosen: str, form: Format, told: dict[str, Any] | None, words: str, losses: list[Loss]
+) -> None:
+    ledger = Ledger()
+    request = asked(said("system", "S"), said("user", "Hi"), output=Output(format=form))
+    made = build(request, ChatDialect(structured_output=chosen, instructions=role), ledger)
+    assert made.body.get("response_format") == told
+    assert made.body["messages"] == [{"role": role, "content": words}, {"role": role, "content": "S"}, user("Hi")]
+    assert ledger.losses == losses
+
+
+def test_json_mode_keeps_no_schema_of_a_list() -> None:
+    form = Format("json_schema", {"type": "array"}, at=("f",))
+    with pytest.raises(Refused, match="an object at its root"):
+        built(asked(output=Output(format=form)), structured_output="json_object")
+
+
+@pytest.mark.parametrize(("model", "most"), [
+    ("gpt-4o", 16_384), ("openai/gpt-4o-mini-2024-07-18", 16_384), ("gpt-4o-search-preview", 16_384),
+    ("gpt-4.1-nano", 32_768), ("gpt-4-turbo", 4096), ("gpt-3.5-turbo", 4096), ("o1", 100_000), ("o3-mini", 100_000),
+    ("o4-mini", 100_000), ("gpt-5", 128_000), ("gpt-5.4-mini", 128_000), ("gpt-5.6-x", 128_000),
+    ("gpt-5-search-api", 128_000), ("gpt-6-luna", 128_000), ("gpt-6.2", 128_000),
+])
+def test_no_more_tokens_are_asked_for_than_the_model_has(model: str, most: int) -> None:
+    for limit, losses in (
+        (most, []), (most + 1, [Loss("max_tokens.clamped", "max_output_tokens", f"requested {most + 1}, used {most}")])
+    ):
+        ledger = Ledger()
+        output = Output(limit, max_tokens_name="max_output_tokens")
+        made = build(replace(asked(output=output), model=model), ChatDialect(), ledger)
+        assert (made.body["max_tokens"], ledger.losses) == (most, losses)
+
+
+@pytest.mark.parametrize("model", ["m", "gpt-4", "gpt-5-chat-latest"])
+def test_a_limit_that_nobody_knows_is_as_asked(model: str) -> None:
+    made, codes = built(replace(asked(output=Output(10**6)), model=model))
+    assert (made.body["max_tokens"], codes) == (10**6, [])
+
+
+def test_a_chat_clients_limit_and_format_are_its_own() -> None:
+    form = {"type": "json_schema", "json_schema": {"name": "n", "schema": SCHEMA}}
+    own = {**body(max_tokens=10**6, response_format=form), "model": "gpt-4o"}
+    request = replace(parsed(own), model="gpt-4o")
+    assert written(request, structured_output="instruction") == (own, [])
 
 
 UNKEPT = "is kept by its own vendor only: send the whole conversation"

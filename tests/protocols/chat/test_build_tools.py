@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from rotator.errors import Refused
 from rotator.neutral.codec import ToolName
 from rotator.neutral.losses import Ledger, Loss, Note
 from rotator.neutral.parts import CacheMark
-from rotator.neutral.request import Grammar, Tool, ToolPolicy
+from rotator.neutral.request import Format, Grammar, Output, Tool, ToolPolicy, WebSearch
 from tests.protocols.chat.bodies import (
     HI,
     SCHEMA,
@@ -23,10 +26,12 @@ from tests.protocols.chat.bodies import (
     called,
     function,
     gave,
+    module,
     noted,
     said,
 )
 
+ROOT = Path(__file__).resolve().parents[3]
 NOTHING: dict[str, Any] = {"type": "object", "properties": {}}
 SEARCH = Tool("web_search", "hosted", data={}, at=("tools", 1))
 CUSTOM = Tool("run", "custom", "Runs.", grammar=Grammar("lark", "start: A"))
@@ -183,6 +188,97 @@ def test_a_choice_that_cannot_be_kept_is_refused(tools: tuple[Tool, ...], policy
         built(asked(tools=tools, policy=policy), hosted_tools="drop")
     error = refused.value.error
     assert (error.status, error.param, error.message) == (400, "tool_choice", f"tool_choice: {reason}")
+
+
+FIND = Tool("web_search", "hosted", search=WebSearch(), at=("tools", 1))
+FETCH = Tool("web_fetch", "hosted", at=("tools", 2))
+FELL = Loss("tool_choice.degraded", "tool_choice", "web_search")
+
+
+@pytest.mark.parametrize(("tools", "policy", "left"), [
+    ((FIND,), ToolPolicy("required"), []),
+    ((FIND,), ToolPolicy("named", ("web_search",)), []),
+    ((*TOOLS, FIND), ToolPolicy("named", ("web_search",)), ["lookup"]),
+    ((*TOOLS, FIND), ToolPolicy("allowed", ("web_search",), required=True), ["lookup"]),
+])
+def test_a_search_is_there_but_cannot_be_forced(
+    tools: tuple[Tool, ...], policy: ToolPolicy, left: list[str]
+) -> None:
+    ledger = Ledger()
+    made = build(asked(tools=tools, policy=policy), ChatDialect(web_search="options"), ledger)
+    assert (made.body["web_search_options"], "tool_choice" in made.body) == ({}, False)
+    assert [tool["function"]["name"] for tool in made.body.get("tools", ())] == left
+    assert ledger.losses == [FELL]
+
+
+def test_what_else_is_said_of_the_choice_of_a_search_is_told() -> None:
+    ledger = Ledger()
+    policy = ToolPolicy("named", ("web_search",), parallel=False, rest={"x": 1})
+    made = build(asked(tools=(*TOOLS, FIND), policy=policy), ChatDialect(web_search="options"), ledger)
+    assert made.body["parallel_tool_calls"] is False
+    assert ledger.losses == [FELL, Loss("field.foreign", "tool_choice.x")]
+
+
+@pytest.mark.parametrize("search", [FIND, replace(FIND, search=WebSearch(allowed_domains=("a.example",)))])
+def test_a_tool_beside_a_search_runs_no_more_for_it(search: Tool) -> None:
+    """Nor does a search that was left out for its domains."""
+    name = "web_fetch" if search is FIND else "web_search"
+    for policy in (ToolPolicy("named", (name,)), ToolPolicy("allowed", (name,), required=True)):
+        with pytest.raises(Refused, match=ELSEWHERE):
+            built(asked(tools=(search, FETCH), policy=policy), hosted_tools="drop", web_search="options")
+
+
+RUN: dict[str, Any] = {"type": "custom", "custom": {"name": "run"}}
+BOTH = {"mode": "auto", "tools": [FUNCTION, RUN]}
+CHOSEN: list[tuple[ToolPolicy, Any, list[str]]] = [
+    (ToolPolicy("required", parallel=False), "auto", ["lookup", "run", "g"]),
+    (ToolPolicy("named", ("lookup",)), "auto", ["lookup"]),
+    (ToolPolicy("named", ("run",)), "auto", ["run"]),
+    (ToolPolicy("allowed", ("lookup", "run"), required=True), "auto", ["lookup", "run"]),
+]
+FREE: list[tuple[ToolPolicy, Any]] = [
+    (ToolPolicy(), None),
+    (ToolPolicy("auto"), "auto"),
+    (ToolPolicy("none"), "none"),
+    (ToolPolicy("allowed", ("lookup", "run")), {"type": "allowed_tools", "allowed_tools": BOTH}),
+]
+FORCED = {"m": {"forced_tool": "refused"}}
+
+
+def chosen(policy: ToolPolicy, models: dict[str, Any], model: str = "m") -> tuple[Any, list[str], list[Loss]]:
+    """The choice, the tools that are offered, the losses."""
+    ledger = Ledger()
+    request = replace(asked(tools=(*TOOLS, CUSTOM, Tool("g")), policy=policy), model=model)
+    body = module("codec").ChatCodec().with_dialect({"models": models}).build(request, ledger).body
+    assert body.get("parallel_tool_calls") is policy.parallel
+    return body.get("tool_choice"), [tool[tool["type"]]["name"] for tool in body["tools"]], ledger.losses
+
+
+@pytest.mark.parametrize(("policy", "told", "offered"), CHOSEN)
+def test_a_tool_that_cannot_be_forced_is_the_only_one(policy: ToolPolicy, told: Any, offered: list[str]) -> None:
+    assert chosen(policy, FORCED) == (told, offered, [Loss("tool_choice.degraded", "tool_choice")])
+    kept, everything, losses = chosen(policy, {"m": {"forced_tool": "ok"}})
+    assert (kept == "auto", everything, losses) == (False, ["lookup", "run", "g"], [])
+
+
+@pytest.mark.parametrize(("policy", "told"), FREE)
+def test_a_free_choice_stays(policy: ToolPolicy, told: Any) -> None:
+    assert chosen(policy, FORCED) == (told, ["lookup", "run", "g"], [])
+
+
+@pytest.mark.parametrize(("model", "most"), [("deepseek-chat", 8192), ("deepseek-reasoner", 65_536), ("other", 10**6)])
+def test_deepseek(model: str, most: int) -> None:
+    """Its file: formats in words, texts as strings, no forced tools, limits of its models."""
+    options = yaml.safe_load((ROOT / "providers/deepseek.yaml").read_text())["dialect"]
+    output = Output(10**6, format=Format("json_schema", SCHEMA))
+    turns = (said("system", "S", "T"), HI)
+    request = asked(*turns, tools=TOOLS, policy=ToolPolicy("required"), output=output)
+    ledger = Ledger()
+    body = module("codec").ChatCodec().with_dialect(options).build(replace(request, model=model), ledger).body
+    assert (body["max_tokens"], body["tool_choice"], body["response_format"]) == (most, "auto", {"type": "json_object"})
+    assert [message["content"] for message in body["messages"][1:]] == ["S\n\nT", "Hi"]
+    clamped = ["max_tokens.clamped"] if most < 10**6 else []
+    assert [loss.code for loss in ledger.losses] == ["tool_choice.degraded", *clamped, "format.schema"]
 
 
 def test_steps_are_noted() -> None:

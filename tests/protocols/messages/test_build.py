@@ -232,9 +232,20 @@ SETTINGS: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
         [],
     ),
     "others": (
-        {"sampling": Sampling(seed=0, frequency_penalty=0, presence_penalty=0.0, logit_bias={"1": -1})},
+        {"sampling": Sampling(seed=0, frequency_penalty=0.1, presence_penalty=-1, logit_bias={"1": -1})},
         {},
         ["sampling.seed", "sampling.frequency_penalty", "sampling.presence_penalty", "sampling.logit_bias"],
+    ),
+    "defaults": (
+        {"sampling": Sampling(top_p=1, temperature=0.5, seed=-1, frequency_penalty=0, presence_penalty=0.0,
+                              logit_bias={})},
+        {"temperature": 0.5},
+        [],
+    ),
+    "mail": (
+        {"meta": Meta("me@example.com")},
+        {"metadata": {"user_id": "8c2a47d3bdb8d3096a6479f53eac3b724291db5f1c31611100f675be5537329d"}},
+        [],
     ),
     "stops": ({"output": Output(stops=("END", "\n\nUser:"))}, {"stop_sequences": ["END", "\n\nUser:"]}, []),
     "stops-blank": ({"output": Output(stops=("\n", "END", ""))}, {"stop_sequences": ["END"]}, ["stop.blank"]),
