@@ -33,6 +33,7 @@ ERRORS = [
     (402, {"error": {"message": "m", "code": "billing_hard_limit_reached"}},
      K.BILLING, "m", "billing_hard_limit_reached", None, None),
     (503, {"error": {"message": "m", "code": "slow_down"}}, K.OVERLOADED, "m", "slow_down", None, None),
+    (429, {"error": {"message": "m", "code": "slow_down"}}, K.RATE_LIMITED, "m", "slow_down", None, None),
     (500, {"error": {"message": "m", "type": "server_error"}}, K.SERVER, "m", None, "server_error", None),
     (502, {"error": {"code": 502, "message": "m"}}, K.BAD_GATEWAY, "m", "502", None, None),
     (429, {"error": {"code": 429, "message": "m", "metadata": {}}}, K.RATE_LIMITED, "m", "429", None, None),

@@ -172,6 +172,8 @@ def test_reasoning_details_are_kept_and_their_words_read() -> None:
     details = [
         {"type": "reasoning.text", "text": "T", "signature": "s"},
         {"type": "reasoning.summary", "summary": "S"},
+        {"type": "reasoning.summary", "summary": ["S"]},
+        {"type": "reasoning.summary", "summary": ""},
         {"type": "reasoning.encrypted", "data": "x"},
         "odd",
     ]
