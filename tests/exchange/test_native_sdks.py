@@ -273,7 +273,7 @@ async def test_anthropic_tools_and_signed_thoughts_make_a_round_trip(
         assert "tool result" in "".join(block.text for block in second.content if block.type == "text")
         history += [{"role": "assistant", "content": second.content}, *PROMPT]
     if "thinking" in asked:
-        history[1]["content"][0].signature = history[1]["content"][0].signature[::-1]
+        history[1]["content"][0].signature = f"{history[1]['content'][0].signature[::-1]}{streams}"
         mended = await messages.messages.with_raw_response.create(**asked, messages=history)
         assert mended.headers["x-rotator-repair"] == "stripped-reasoning"
 

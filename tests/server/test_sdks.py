@@ -158,12 +158,12 @@ async def test_anthropic_tools_and_thoughts_make_a_round_trip(
         assert "tool result" in "".join(block.text for block in second.content if block.type == "text")
         history += [{"role": "assistant", "content": second.content}, *PROMPT]
     if "thinking" in asked:
-        history[1]["content"][0].signature = history[1]["content"][0].signature[::-1]
+        history[1]["content"][0].signature = f"{history[1]['content'][0].signature[::-1]}{hint}"
+        raw = {**asked, "extra_headers": {**asked.get("extra_headers", {}), "x-rotator-require": "raw"}}
+        with pytest.raises(anthropic.BadRequestError, match="signature"):
+            await messages.messages.create(**raw, messages=history)
         mended = await messages.messages.with_raw_response.create(**asked, messages=history)
         assert mended.headers["x-rotator-repair"] == "stripped-reasoning", "the vendor checks every signature"
-        asked["extra_headers"] = {**asked.get("extra_headers", {}), "x-rotator-require": "raw"}
-        with pytest.raises(anthropic.BadRequestError, match="signature"):
-            await messages.messages.create(**asked, messages=history)
 
 
 async def test_each_failure_raises_its_own_class(
