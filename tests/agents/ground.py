@@ -158,7 +158,8 @@ async def laid(
     }
     try:
         (places["proxy"] / "rotator.yaml").write_text(json.dumps(document), encoding="utf-8")
-        settings = load(Flags(), environ=variables, cwd=places["proxy"])
+        state = {"ROTATOR_STATE": str(places["proxy"] / "state")}
+        settings = load(Flags(), environ={**state, **variables}, cwd=places["proxy"])
         async with serving(build_world(settings, LOADED, 1)) as proxy:
             yield Ground(proxy, vendor, places["home"], places["work"], patch)
     finally:
